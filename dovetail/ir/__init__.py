@@ -1,0 +1,1 @@
+"""What the rooms pass on to each other: values that check themselves and do nothing else."""
