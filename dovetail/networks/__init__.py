@@ -1,0 +1,1 @@
+"""What is computed: operators, import, the zoo, and elastic families."""

@@ -1,0 +1,227 @@
+"""Factories of operators: every importer and the zoo make their operators here.
+
+Contractions become Einsums over the ranks N G K C P Q R S. Everything else is a vector operator
+whose scalar operations are counted by `SCALAR_OPS`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dovetail.errors import NetworkError
+from dovetail.ir.operator import Access, Affine, Einsum, Operator
+from dovetail.ir.tensor import Tensor
+
+SCALAR_OPS: dict[str, int] = {
+    # elementwise, one pass
+    "add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 1, "max": 1, "min": 1, "neg": 1, "abs": 1,
+    "relu": 1, "clip": 2, "leaky_relu": 2, "prelu": 2, "hard_sigmoid": 3, "hard_swish": 4,
+    "sqrt": 1, "reciprocal": 1, "exp": 1, "log": 1, "compare": 1, "where": 1, "cast": 1,
+    "logical": 1, "floor": 1, "sigmoid": 4, "tanh": 5, "silu": 5, "erf": 8, "gelu": 9, "elu": 3,
+    "softplus": 3, "quantize": 3, "sin": 1, "cos": 1,
+    # multiply and add with folded statistics
+    "batchnorm": 2,
+    # max, subtract, exp, sum, divide
+    "softmax": 5, "log_softmax": 6,
+    # mean, subtract, square and sum, rescale, scale, shift
+    "layernorm": 7, "instancenorm": 7, "groupnorm": 7, "rmsnorm": 4, "rope": 3,
+    # per window element
+    "maxpool": 1, "avgpool": 1, "reduce": 1, "lrn": 2, "argmax": 1, "topk": 1, "cumsum": 1,
+    # moving data takes no arithmetic
+    "concat": 0, "split": 0, "slice": 0, "transpose": 0, "gather": 0, "pad": 0, "expand": 0,
+    "resize": 0, "scatter": 0, "tile": 0, "space_to_depth": 0, "depth_to_space": 0,
+    "channel_shuffle": 0,
+}  # fmt: skip
+"""Scalar operations per unit of work: an output element, or a window element where noted.
+
+Transcendental functions count one operation each (a special-function lane), composite ones the
+operations they are made of; erf and GELU use a polynomial of degree 5 (Abramowitz-Stegun 7.1.26).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sliding window of a convolution or pooling.
+
+    Attributes:
+        kernel: (rows, columns).
+        stride: (rows, columns).
+        padding: (top, left, bottom, right) zeros.
+        dilation: (rows, columns).
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if min(*self.kernel, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+            raise NetworkError(
+                f"window {self}: kernel, stride and dilation must be >= 1, padding >= 0"
+            )
+
+    def output(self, height: int, width: int, *, ceil: bool = False) -> tuple[int, int]:
+        """Output rows and columns over an input of `height` x `width`.
+
+        Raises:
+            NetworkError: if the window does not fit the padded input.
+        """
+        top, left, bottom, right = self.padding
+        sizes = []
+        for size, pad, axis in ((height, top + bottom, 0), (width, left + right, 1)):
+            room = size + pad - self.dilation[axis] * (self.kernel[axis] - 1) - 1
+            if room < 0:
+                raise NetworkError(
+                    f"window of kernel {self.kernel}, dilation {self.dilation} does not fit an "
+                    f"input of {height} x {width} with padding {self.padding}"
+                )
+            steps = -(-room // self.stride[axis]) if ceil else room // self.stride[axis]
+            # A ceil-mode window must start inside the input or its leading padding.
+            if ceil and steps * self.stride[axis] >= size + (top, left)[axis]:
+                steps -= 1
+            sizes.append(steps + 1)
+        return sizes[0], sizes[1]
+
+
+def conv2d(
+    name: str,
+    x: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    window: Window,
+    groups: int = 1,
+    bias: Tensor | None = None,
+) -> Operator:
+    """Convolution: x (N, C, H, W), weight (K, C/groups, R, S), output (N, K, P, Q).
+
+    Depthwise is groups = C. The bias, shape (K,), starts the accumulation: it adds no operation.
+
+    Raises:
+        NetworkError: if shapes, groups and window do not fit each other.
+    """
+    _need(name, len(x.shape) == 4 and len(weight.shape) == 4, "conv2d needs 4-D input and weight")
+    n, c, h, w = x.shape
+    k, c_group, r, s = weight.shape
+    _need(
+        name,
+        groups >= 1 and c == c_group * groups and k % groups == 0,
+        f"{c} input channels, weight {list(weight.shape)} and groups {groups} do not fit",
+    )
+    _need(name, (r, s) == window.kernel, f"weight {list(weight.shape)} is not {window.kernel}")
+    p, q = window.output(h, w)
+    _need(name, output.shape == (n, k, p, q), f"output {list(output.shape)} is not {[n, k, p, q]}")
+    k_group = k // groups
+    moving = Access(
+        x.name,
+        (
+            Affine((("N", 1),)),
+            Affine((("G", c_group), ("C", 1))),
+            Affine((("P", window.stride[0]), ("R", window.dilation[0])), -window.padding[0]),
+            Affine((("Q", window.stride[1]), ("S", window.dilation[1])), -window.padding[1]),
+        ),
+    )
+    kernel = Access(
+        weight.name,
+        (
+            Affine((("G", k_group), ("K", 1))),
+            Affine((("C", 1),)),
+            Affine((("R", 1),)),
+            Affine((("S", 1),)),
+        ),
+    )
+    result = Access(
+        output.name,
+        (
+            Affine((("N", 1),)),
+            Affine((("G", k_group), ("K", 1))),
+            Affine((("P", 1),)),
+            Affine((("Q", 1),)),
+        ),
+    )
+    extents = {"N": n, "G": groups, "K": k_group, "C": c_group, "P": p, "Q": q, "R": r, "S": s}
+    einsum = Einsum(tuple(extents.items()), (moving, kernel), result)
+    inputs = (x.name, weight.name) + ((bias.name,) if bias else ())
+    kind = "depthwise_conv2d" if groups > 1 and c_group == 1 else "conv2d"
+    return Operator(name, kind, inputs, (output.name,), einsum)
+
+
+def matmul(
+    name: str, a: Tensor, b: Tensor, output: Tensor, bias: Tensor | None = None,
+    *, transpose_b: bool = False,
+) -> Operator:  # fmt: skip
+    """Matrix product a (..., M, K) x b -> output (..., M, N), in ranks G P C K.
+
+    b is (K, N), or (N, K) with `transpose_b`, shared by all leading dimensions of a, which then
+    join M; or it carries the same leading dimensions as a (batched: they become G); or its
+    leading dimensions divide those of a (grouped queries: consecutive slices of a share one of b).
+
+    Raises:
+        NetworkError: if the shapes do not fit.
+    """
+    _need(name, len(a.shape) >= 2 and len(b.shape) >= 2, "matmul needs at least 2-D operands")
+    rows, inner = a.shape[-2:]
+    b_inner, columns = (b.shape[-1], b.shape[-2]) if transpose_b else b.shape[-2:]
+    lead_a, lead_b = math.prod(a.shape[:-2]), math.prod(b.shape[:-2])
+    _need(
+        name,
+        inner == b_inner and lead_a % lead_b == 0,
+        f"{list(a.shape)} x {list(b.shape)}{' transposed' if transpose_b else ''} do not fit",
+    )
+    _need(
+        name,
+        output.elements == lead_a * rows * columns,
+        f"output {list(output.shape)} does not hold {lead_a} x {rows} x {columns}",
+    )
+    extents = {"G": lead_b, "P": lead_a // lead_b * rows, "K": columns, "C": inner}
+    group, row = Affine((("G", 1),)), Affine((("P", 1),))
+    depth, column = Affine((("C", 1),)), Affine((("K", 1),))
+    einsum = Einsum(
+        tuple(extents.items()),
+        (
+            Access(a.name, (group, row, depth)),
+            Access(b.name, (group, column, depth) if transpose_b else (group, depth, column)),
+        ),
+        Access(output.name, (group, row, column)),
+    )
+    inputs = (a.name, b.name) + ((bias.name,) if bias else ())
+    return Operator(name, "matmul", inputs, (output.name,), einsum)
+
+
+def vector(
+    name: str,
+    kind: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    *,
+    work_elements: int | None = None,
+) -> Operator:
+    """A non-Einsum operator of `kind`, a key of `SCALAR_OPS` or a view kind.
+
+    Args:
+        name: unique name.
+        kind: what it does.
+        inputs: tensors read.
+        outputs: tensors written.
+        work_elements: units of work that `SCALAR_OPS` counts; all output elements by default.
+            Pooling passes output elements x window elements, reductions their input elements.
+
+    Raises:
+        NetworkError: if the kind is unknown.
+    """
+    work = sum(t.elements for t in outputs) if work_elements is None else work_elements
+    operator = Operator(
+        name,
+        kind,
+        tuple(t.name for t in inputs),
+        tuple(t.name for t in outputs),
+        vector_ops=SCALAR_OPS.get(kind, 0) * work,
+    )
+    _need(name, operator.is_view or kind in SCALAR_OPS, f"unknown vector operator '{kind}'")
+    return operator
+
+
+def _need(name: str, law: bool, message: str) -> None:
+    if not law:
+        raise NetworkError(f"operator '{name}': {message}")
