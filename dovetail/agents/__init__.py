@@ -1,0 +1,1 @@
+"""Who searches: one file per agent, one ask/tell contract."""

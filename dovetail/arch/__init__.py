@@ -1,0 +1,1 @@
+"""Accelerator families as parameter sets, technology, presets."""

@@ -1,0 +1,1 @@
+"""The design problem: gymnasium environments and what they optimise."""

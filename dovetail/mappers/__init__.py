@@ -1,0 +1,1 @@
+"""One laid onto the other: tiling, graph scheduling, lowering to a Program."""

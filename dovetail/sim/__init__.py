@@ -1,0 +1,1 @@
+"""What it costs: estimate, cycle and values readings of a mapped network."""
