@@ -1,0 +1,181 @@
+"""The systolic array family: a weight-, output- or input-stationary matrix engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dovetail.arch.memory import Memory
+from dovetail.arch.technology import DRAM_PJ_PER_BYTE, Technology
+from dovetail.errors import AcceleratorError
+from dovetail.ir.space import Value
+
+DATAFLOWS = ("ws", "os", "is")
+FIDELITIES = ("estimate", "cycle")
+
+
+def _number(default: float, low: float, high: float, unit: str, doc: str) -> Any:
+    return field(default=default, metadata={"low": low, "high": high, "unit": unit, "doc": doc})
+
+
+def _choice(default: str, choices: tuple[str, ...], doc: str) -> Any:
+    return field(default=default, metadata={"choices": choices, "unit": "", "doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class SystolicArray:
+    """A systolic array with three double-buffered scratchpads, a vector unit and a DRAM channel.
+
+    Every parameter has a unit and a legal range in its field's metadata; `parameters()` lists
+    them. Construction checks nothing: an illegal design is a value, and `validate()` says why.
+    """
+
+    name: str = field(default="systolic", metadata={"unit": "", "doc": "label in reports"})
+    rows: int = _number(32, 1, 4096, "PEs", "rows of one array")
+    cols: int = _number(32, 1, 4096, "PEs", "columns of one array")
+    arrays: int = _number(1, 1, 1024, "", "identical arrays that share the scratchpads")
+    dataflow: str = _choice("ws", DATAFLOWS, "operand that stays in the PEs")
+    input_bits: int = _number(8, 1, 32, "bit", "width of the PE's input operand")
+    weight_bits: int = _number(8, 1, 32, "bit", "width of the PE's weight operand")
+    accumulator_bits: int = _number(32, 8, 64, "bit", "width of a partial sum")
+    input_sram_kib: float = _number(64, 0.0625, 2**20, "KiB", "input scratchpad, both halves")
+    weight_sram_kib: float = _number(64, 0.0625, 2**20, "KiB", "weight scratchpad, both halves")
+    output_sram_kib: float = _number(64, 0.0625, 2**20, "KiB", "accumulators, both halves")
+    vector_lanes: int = _number(32, 1, 65536, "lanes", "scalar operations per cycle")
+    clock_mhz: float = _number(500, 1, 10000, "MHz", "clock of everything but DRAM")
+    dram: str = _choice("ddr4", tuple(DRAM_PJ_PER_BYTE), "kind of off-chip memory")
+    dram_gb_per_s: float = _number(12.8, 0.001, 100000, "GB/s", "bandwidth, reads and writes")
+    dram_latency_ns: float = _number(100, 0, 100000, "ns", "from a request to its first byte")
+    node_nm: float = _number(28, 3, 90, "nm", "process node of energies and areas")
+
+    @staticmethod
+    def parameters() -> tuple[dataclasses.Field[Any], ...]:
+        """The family's parameters in order, with unit, legal range and meaning as metadata."""
+        return dataclasses.fields(SystolicArray)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object], source: str = "parameters") -> SystolicArray:
+        """Builds a design from parameter values; missing ones take their defaults.
+
+        Args:
+            values: by parameter name.
+            source: where they come from, for messages.
+
+        Raises:
+            AcceleratorError: naming source, key, value and legal range or type.
+        """
+        known = {f.name: f for f in cls.parameters()}
+        for key in values:
+            if key not in known:
+                raise AcceleratorError(
+                    f"{source}: unknown key '{key}'; legal keys: {', '.join(known)}"
+                )
+        checked = {k: _checked(source, known[k], v) for k, v in values.items()}
+        return cls(**checked)
+
+    def to_dict(self) -> dict[str, int | float | str]:
+        """Parameter values by name."""
+        return {f.name: getattr(self, f.name) for f in self.parameters()}
+
+    def replace(self, values: Mapping[str, object], source: str = "--set") -> SystolicArray:
+        """A copy with some parameters replaced; raises as `from_dict` does."""
+        return self.from_dict({**self.to_dict(), **values}, source)
+
+    def validate(self) -> list[str]:
+        """Reasons why the design is illegal; empty if it is legal."""
+        reasons = []
+        for f in self.parameters():
+            try:
+                _checked(self.name, f, getattr(self, f.name))
+            except AcceleratorError as error:
+                reasons.append(str(error))
+        return reasons or self._broken_laws()
+
+    def _broken_laws(self) -> list[str]:
+        bits = {
+            "input": self.input_bits,
+            "weight": self.weight_bits,
+            "output": self.accumulator_bits,
+        }
+        reasons = []
+        for operand, width in bits.items():
+            memory = self.scratchpad(operand)
+            need = math.ceil(self.rows * self.cols * width / 8)
+            if memory.tile_bytes < need:
+                reasons.append(
+                    f"half of '{memory.name}' holds {memory.tile_bytes} B; one tile of the "
+                    f"{self.rows} x {self.cols} array needs {need} B: enlarge "
+                    f"{operand}_sram_kib or shrink rows, cols or the operand's bits"
+                )
+        return reasons
+
+    @property
+    def technology(self) -> Technology:
+        """Energies and areas at the design's node."""
+        return Technology(self.node_nm)
+
+    def scratchpad(self, operand: str) -> Memory:
+        """The double-buffered scratchpad of `input`, `weight` or `output`."""
+        capacity = int(getattr(self, f"{operand}_sram_kib") * 1024)
+        edge = self.cols if operand == "output" else max(self.rows, self.cols)
+        width = self.accumulator_bits if operand == "output" else self.input_bits
+        return Memory(
+            name=f"{operand}_sram",
+            capacity_bytes=capacity,
+            bytes_per_cycle=edge * width / 8 * self.arrays,
+            latency_cycles=1,
+            pj_per_byte=self.technology.sram_pj_per_byte(capacity),
+            operands=(operand,),
+            buffers=2,
+        )
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """Bandwidth of the DRAM channel in bytes per clock cycle."""
+        return self.dram_gb_per_s * 1e3 / self.clock_mhz
+
+    @property
+    def dram_latency_cycles(self) -> int:
+        """Latency of a DRAM read in clock cycles, rounded up."""
+        return math.ceil(self.dram_latency_ns * self.clock_mhz / 1e3 - 1e-9)
+
+    @property
+    def peak_macs_per_cycle(self) -> int:
+        """Multiply-accumulates per cycle of all arrays."""
+        return self.rows * self.cols * self.arrays
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of PEs, scratchpads and vector unit; DRAM and its controller are outside."""
+        tech = self.technology
+        pe = tech.pe_mm2(self.input_bits, self.weight_bits, self.accumulator_bits)
+        sram_kib = self.input_sram_kib + self.weight_sram_kib + self.output_sram_kib
+        return (
+            pe * self.peak_macs_per_cycle
+            + tech.sram_mm2(sram_kib * 1024)
+            + tech.vector_lane_mm2 * self.vector_lanes
+        )
+
+
+def _checked(source: str, parameter: dataclasses.Field[Any], value: object) -> Value:
+    name, law = parameter.name, parameter.metadata
+    if parameter.type == "str":
+        if not isinstance(value, str):
+            raise AcceleratorError(f"{source}: {name} = {value!r}: must be a text")
+        if "choices" in law and value not in law["choices"]:
+            raise AcceleratorError(
+                f"{source}: {name} = '{value}': must be one of {', '.join(law['choices'])}"
+            )
+        return value
+    wanted = "a whole number" if parameter.type == "int" else "a number"
+    legal = f"{wanted} within {law['low']:g} to {law['high']:g} {law['unit']}".rstrip()
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (parameter.type == "int" and value != int(value) if is_number else True):
+        raise AcceleratorError(f"{source}: {name} = {value!r}: must be {legal}")
+    number: int | float = value  # type: ignore[assignment]  # is_number narrows it
+    if not law["low"] <= number <= law["high"]:
+        raise AcceleratorError(f"{source}: {name} = {value!r}: must be {legal}")
+    return int(number) if parameter.type == "int" else float(number)
