@@ -11,7 +11,7 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
 from dovetail.networks import operators
-from dovetail.networks.shapes import Padding, Pair, axis_index, broadcast, make_window, output_size
+from dovetail.networks.windows import Padding, Pair, axis_index, broadcast, make_window, output_size
 
 POOL_KINDS = ("maxpool", "avgpool")
 NORM_PARAMETERS = {
@@ -189,7 +189,9 @@ class NetworkBuilder:
 
     def elementwise(self, kind: str, a: str, b: str, *, name: str | None = None) -> str:
         """Combines two tensors element by element; extents of 1 are broadcast."""
-        return self.vector(kind, (a, b), broadcast(self.shape(a), self.shape(b)), name=name)
+        return self.vector(
+            kind, (a, b), broadcast(name or kind, self.shape(a), self.shape(b)), name=name
+        )
 
     def add(self, a: str, b: str, *, name: str = "add") -> str:
         """Adds two tensors."""

@@ -1,0 +1,19 @@
+"""Networks by name, each a function with documented keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dovetail.ir.network import Network
+from dovetail.networks.zoo.cnn import alexnet, resnet18, resnet50, vgg16
+from dovetail.networks.zoo.mobilenet import mobilenet_v1, mobilenet_v2
+from dovetail.networks.zoo.tiny import autoencoder, ds_cnn, mobilenet_v1_025, resnet8
+
+NETWORKS: dict[str, Callable[..., Network]] = {
+    function.__name__: function
+    for function in (
+        resnet18, resnet50, mobilenet_v1, mobilenet_v2, vgg16, alexnet,
+        resnet8, ds_cnn, mobilenet_v1_025, autoencoder,
+    )
+}  # fmt: skip
+"""Functions that return a network; every one takes `batch` and has defaults for all arguments."""
