@@ -17,6 +17,11 @@ DATAFLOWS = ("ws", "os", "is")
 FIDELITIES = ("estimate", "cycle")
 
 
+def tile_bytes_needed(rows: Any, cols: Any, bits: Any) -> Any:
+    """Bytes of one rows x cols tile, which half of each scratchpad must hold; numbers or arrays."""
+    return -(-rows * cols * bits // 8)
+
+
 def _number(default: float, low: float, high: float, unit: str, doc: str) -> Any:
     return field(default=default, metadata={"low": low, "high": high, "unit": unit, "doc": doc})
 
@@ -103,7 +108,7 @@ class SystolicArray:
         reasons = []
         for operand, width in bits.items():
             memory = self.scratchpad(operand)
-            need = math.ceil(self.rows * self.cols * width / 8)
+            need = int(tile_bytes_needed(self.rows, self.cols, width))
             if memory.tile_bytes < need:
                 reasons.append(
                     f"half of '{memory.name}' holds {memory.tile_bytes} B; one tile of the "
@@ -172,10 +177,9 @@ def _checked(source: str, parameter: dataclasses.Field[Any], value: object) -> V
         return value
     wanted = "a whole number" if parameter.type == "int" else "a number"
     legal = f"{wanted} within {law['low']:g} to {law['high']:g} {law['unit']}".rstrip()
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or (parameter.type == "int" and value != int(value) if is_number else True):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise AcceleratorError(f"{source}: {name} = {value!r}: must be {legal}")
-    number: int | float = value  # type: ignore[assignment]  # is_number narrows it
-    if not law["low"] <= number <= law["high"]:
+    fractional = parameter.type == "int" and value != int(value)
+    if fractional or not law["low"] <= value <= law["high"]:
         raise AcceleratorError(f"{source}: {name} = {value!r}: must be {legal}")
-    return int(number) if parameter.type == "int" else float(number)
+    return int(value) if parameter.type == "int" else float(value)

@@ -1,0 +1,380 @@
+"""The exact closed form of a tiled operator's time, traffic and energy.
+
+The machine (docs/microarchitecture.md): three in-order queues, load, execute and store, share one
+DRAM channel; every scratchpad has two halves. While step i computes, the channel first stores the
+output finished by step i-1, then loads the operands of step i+1, each as soon as a half is free.
+Both are released by the end of step i-1, so steps advance in lockstep:
+
+    T = L_0 + sum_i max(C_i, S_(i-1) + L_(i+1)) + S_last.
+
+L is a load (DRAM latency once, then bytes over bandwidth), C the engine, S a store (bytes over
+bandwidth, or the fused epilogue on the vector unit if that takes longer). Tiles of one kind repeat
+along each loop, so the sum runs over the few distinct neighbourhoods, each with its multiplicity:
+exact for any number of tiles. `dovetail.sim.cycle` finds the same by simulating the queues.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from dovetail.arch.table import Design
+from dovetail.ir.space import FloatArray, IntArray
+from dovetail.sim.columns import Cost, Op, Tile
+from dovetail.sim.tiles import (
+    ceil_div,
+    engine_cycles,
+    first_clipped,
+    packed_bytes,
+    scratchpad_words,
+    span,
+    transfer_cycles,
+)
+
+
+@njit(cache=True)
+def operand_bits(design: FloatArray, op: IntArray) -> tuple[int, int, int]:
+    """Input, weight and output widths in bits: the operator's, or the accelerator's if 0."""
+    wide_in, wide_w = int(design[Design.INPUT_BITS]), int(design[Design.WEIGHT_BITS])
+    bits_in = op[Op.INPUT_BITS] if op[Op.INPUT_BITS] > 0 else wide_in
+    bits_w = op[Op.WEIGHT_BITS] if op[Op.WEIGHT_BITS] > 0 else wide_w
+    bits_out = op[Op.OUTPUT_BITS] if op[Op.OUTPUT_BITS] > 0 else wide_in
+    return bits_in, bits_w, bits_out
+
+
+@njit(cache=True)
+def operand_passes(design: FloatArray, bits_in: int, bits_w: int) -> int:
+    """Passes that operands wider than the PE's take, slice by slice."""
+    return ceil_div(bits_in, int(design[Design.INPUT_BITS])) * ceil_div(
+        bits_w, int(design[Design.WEIGHT_BITS])
+    )
+
+
+@njit(cache=True)
+def _run(index: int, count: int, head: int, tail: int) -> int:
+    """How many tiles from `index` on have the same neighbourhood.
+
+    Tiles up to `head` and from count - 1 - `tail` on stand alone; those between are alike.
+    """
+    alike = count - head - tail - 2
+    return alike if index == head + 1 and alike > 1 else 1
+
+
+@njit(cache=True)
+def _part(total: int, tile: int, index: int) -> int:
+    return min(tile, total - index * tile)
+
+
+@njit(cache=True)
+def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArray) -> None:
+    """Costs an Einsum on the array under a tiling; writes `Cost` columns up to DRAM_OUTPUT..
+
+    Args:
+        design: row of `Design` columns.
+        op: row of `Op` columns with engine ARRAY.
+        tile: row of `Tile` columns; the tiles must fit (`dovetail.mappers.tiling` sees to it).
+        cost: row of `Cost` columns, written.
+    """
+    rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
+    arrays, dataflow = int(design[Design.ARRAYS]), int(design[Design.DATAFLOW])
+    bandwidth, latency = design[Design.BANDWIDTH], int(design[Design.LATENCY])
+    lanes = int(design[Design.LANES])
+    bits_in, bits_w, bits_out = operand_bits(design, op)
+    passes = operand_passes(design, bits_in, bits_w)
+    G, N, K, C, P, Q = op[Op.G], op[Op.N], op[Op.K], op[Op.C], op[Op.P], op[Op.Q]
+    R, S = op[Op.R], op[Op.S]
+    sh, sw, dh, dw = op[Op.STRIDE_H], op[Op.STRIDE_W], op[Op.DILATION_H], op[Op.DILATION_W]
+    top, left, H, W = op[Op.PAD_TOP], op[Op.PAD_LEFT], op[Op.HEIGHT], op[Op.WIDTH]
+    tg, tb, tp, tq = tile[Tile.G], tile[Tile.N], tile[Tile.P], tile[Tile.Q]
+    tn, tc, order = tile[Tile.K], tile[Tile.C], tile[Tile.ORDER]
+    ng, nb, np_, nq = ceil_div(G, tg), ceil_div(N, tb), ceil_div(P, tp), ceil_div(Q, tq)
+    nn, nk = ceil_div(K, tn), ceil_div(C, tc)
+    nm = nb * np_ * nq
+    outputs = G * N * K * P * Q
+    epilogue = op[Op.EPILOGUE_OPS] // outputs
+
+    head_p, head_q = ceil_div(top, tp * sh), ceil_div(left, tq * sw)
+    tail_p = max(1, np_ - first_clipped(tp, R, sh, dh, top, H))
+    tail_q = max(1, nq - first_clipped(tq, S, sw, dw, left, W))
+
+    total = 0
+    engine = 0
+    in_bytes = 0
+    w_bytes = 0
+    out_bytes = 0
+    in_read = 0
+    w_read = 0
+    psum_write = 0
+    g = 0
+    while g < ng:
+        run_g = _run(g, ng, 0, 1)
+        part_g = _part(G, tg, g)
+        b = 0
+        while b < nb:
+            run_b = run_g * _run(b, nb, 0, 1)
+            part_b = _part(N, tb, b)
+            p = 0
+            while p < np_:
+                alike_p = _run(p, np_, head_p, tail_p)
+                part_p = _part(P, tp, p)
+                span_p = span(p * tp, part_p, R, sh, dh, top, H)
+                q = 0
+                while q < nq:
+                    alike_q = _run(q, nq, head_q, tail_q)
+                    part_q = _part(Q, tq, q)
+                    run_m = run_b * alike_p * alike_q
+                    pixels = part_b * span_p * span(q * tq, part_q, S, sw, dw, left, W)
+                    m = part_b * part_p * part_q
+                    n = 0
+                    while n < nn:
+                        alike_n = _run(n, nn, 0, 1)
+                        part_n = _part(K, tn, n)
+                        run_u = run_m * alike_n
+                        # The output tiles before and after this one.
+                        g1, b1, p1, q1, n1 = _step(order, -1, g, b, p, q, n, ng, nb, np_, nq, nn)
+                        store_before = 0
+                        if g1 >= 0:
+                            elements = _part(G, tg, g1) * _part(N, tb, b1) * _part(P, tp, p1)
+                            elements *= _part(Q, tq, q1) * _part(K, tn, n1)
+                            store_before = store_cycles(
+                                elements, bits_out, bandwidth, epilogue, lanes
+                            )
+                        g2, b2, p2, q2, n2 = _step(order, 1, g, b, p, q, n, ng, nb, np_, nq, nn)
+                        out_bytes += run_u * packed_bytes(part_g * m * part_n, bits_out)
+                        k = 0
+                        while k < nk:
+                            run = run_u * _run(k, nk, 0, 1)
+                            depth = _part(C, tc, k) * R * S
+                            busy = engine_cycles(
+                                dataflow, rows, cols, arrays, part_g, m, part_n, depth, passes
+                            )
+                            i_words, w_words, o_words = scratchpad_words(
+                                dataflow, rows, cols, m, part_n, depth
+                            )
+                            in_read += run * part_g * i_words
+                            w_read += run * part_g * w_words
+                            psum_write += run * part_g * o_words
+                            i_load = 0
+                            w_load = 0
+                            if k < nk - 1:
+                                part_c = _part(C, tc, k + 1)
+                                i_load = packed_bytes(part_g * part_c * pixels, bits_in)
+                                w_load = packed_bytes(part_g * part_c * R * S * part_n, bits_w)
+                            elif g2 >= 0:
+                                groups, part_c = _part(G, tg, g2), _part(C, tc, 0)
+                                if loads_input(order, nk, nm, n2):
+                                    rows_in = span(
+                                        p2 * tp, _part(P, tp, p2), R, sh, dh, top, H
+                                    )
+                                    columns_in = span(
+                                        q2 * tq, _part(Q, tq, q2), S, sw, dw, left, W
+                                    )
+                                    area = _part(N, tb, b2) * rows_in * columns_in
+                                    i_load = packed_bytes(groups * part_c * area, bits_in)
+                                if loads_weight(order, nk, nn, b2 + p2 + q2):
+                                    w_load = packed_bytes(
+                                        groups * part_c * R * S * _part(K, tn, n2), bits_w
+                                    )
+                            phase = load_cycles(i_load + w_load, bandwidth, latency)
+                            if k == 0:
+                                phase += store_before
+                            in_bytes += run * i_load
+                            w_bytes += run * w_load
+                            engine += run * busy
+                            total += run * max(busy, phase)
+                            k += _run(k, nk, 0, 1)
+                        n += alike_n
+                    q += alike_q
+                p += alike_p
+            b += _run(b, nb, 0, 1)
+        g += run_g
+
+    part_c = min(tc, C)
+    pixels = min(tb, N) * span(0, min(tp, P), R, sh, dh, top, H)
+    pixels *= span(0, min(tq, Q), S, sw, dw, left, W)
+    i_load = packed_bytes(min(tg, G) * part_c * pixels, bits_in)
+    w_load = packed_bytes(min(tg, G) * part_c * R * S * min(tn, K), bits_w)
+    fill = load_cycles(i_load + w_load, bandwidth, latency)
+    elements = _part(G, tg, ng - 1) * _part(N, tb, nb - 1) * _part(P, tp, np_ - 1)
+    elements *= _part(Q, tq, nq - 1) * _part(K, tn, nn - 1)
+    drain = store_cycles(elements, bits_out, bandwidth, epilogue, lanes)
+
+    cost[Cost.CYCLES] = fill + total + drain
+    cost[Cost.IDEAL] = engine_cycles(
+        dataflow, rows, cols, arrays, G, N * P * Q, K, C * R * S, passes
+    )
+    cost[Cost.ENGINE] = engine
+    cost[Cost.FILL] = fill
+    cost[Cost.DRAIN] = drain
+    cost[Cost.DRAM_INPUT] = in_bytes + i_load
+    cost[Cost.DRAM_WEIGHT] = w_bytes + w_load
+    cost[Cost.DRAM_OUTPUT] = out_bytes
+    slices_w = ceil_div(bits_w, int(design[Design.WEIGHT_BITS]))
+    slices_in = ceil_div(bits_in, int(design[Design.INPUT_BITS]))
+    accumulator = design[Design.ACCUMULATOR_BITS] / 8
+    cost[Cost.INPUT_READ] = in_read * slices_w * bits_in / 8
+    cost[Cost.WEIGHT_READ] = w_read * slices_in * bits_w / 8
+    cost[Cost.OUTPUT_WRITE] = psum_write * accumulator
+    # Every partial sum but the first of each output is added to one read back; the last is drained.
+    cost[Cost.OUTPUT_READ] = psum_write * accumulator
+    cost[Cost.MAC_OPS] = outputs * C * R * S * passes
+    cost[Cost.VECTOR_OPS] = op[Op.EPILOGUE_OPS]
+    _energy(design, cost)
+
+
+@njit(cache=True)
+def _step(
+    order: int, way: int, g: int, b: int, p: int, q: int, n: int,
+    ng: int, nb: int, np_: int, nq: int, nn: int,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
+    """Indices of the output tile after (way 1) or before (-1) this one; g = -1 past an end."""
+    if order == 0:
+        n += way
+        if 0 <= n < nn:
+            return g, b, p, q, n
+        n = 0 if way > 0 else nn - 1
+    q += way
+    if 0 <= q < nq:
+        return g, b, p, q, n
+    q = 0 if way > 0 else nq - 1
+    p += way
+    if 0 <= p < np_:
+        return g, b, p, q, n
+    p = 0 if way > 0 else np_ - 1
+    b += way
+    if 0 <= b < nb:
+        return g, b, p, q, n
+    b = 0 if way > 0 else nb - 1
+    if order == 1:
+        n += way
+        if 0 <= n < nn:
+            return g, b, p, q, n
+        n = 0 if way > 0 else nn - 1
+    g += way
+    if 0 <= g < ng:
+        return g, b, p, q, n
+    return -1, b, p, q, n
+
+
+@njit(cache=True)
+def loads_input(order: int, nk: int, nm: int, n: int) -> bool:
+    """Whether the first step of an output tile in column n loads its input tile.
+
+    It stays where neither the depth tile nor the pixel tile moved since the step before.
+    """
+    return nk > 1 or n == 0 or (order == 1 and nm > 1)
+
+
+@njit(cache=True)
+def loads_weight(order: int, nk: int, nn: int, m: int) -> bool:
+    """Whether the first step of an output tile loads its weights; m = 0 at the first pixel tile."""
+    return nk > 1 or m == 0 or (order == 0 and nn > 1)
+
+
+@njit(cache=True)
+def load_cycles(size_bytes: int, bandwidth: float, latency: int) -> int:
+    """Cycles of one step's loads: DRAM latency once, then the bytes; nothing if there are none."""
+    return latency + transfer_cycles(size_bytes, bandwidth) if size_bytes > 0 else 0
+
+
+@njit(cache=True)
+def store_cycles(elements: int, bits: int, bandwidth: float, epilogue: int, lanes: int) -> int:
+    """Cycles of one output tile's store, its fused epilogue streaming through the vector unit."""
+    drain = transfer_cycles(packed_bytes(elements, bits), bandwidth)
+    return max(drain, ceil_div(elements * epilogue, lanes))
+
+
+@njit(cache=True)
+def vector_bits(design: FloatArray, op: IntArray) -> tuple[int, int]:
+    """Input and output widths of a vector operator in bits."""
+    wide = int(design[Design.INPUT_BITS])
+    bits_in = op[Op.INPUT_BITS] if op[Op.INPUT_BITS] > 0 else wide
+    bits_out = op[Op.OUTPUT_BITS] if op[Op.OUTPUT_BITS] > 0 else wide
+    return bits_in, bits_out
+
+
+@njit(cache=True)
+def vector_chunks(design: FloatArray, op: IntArray) -> tuple[int, int, int, int]:
+    """Number of chunks, and input elements, output elements and operations of all but the last.
+
+    Inputs stream through half the input scratchpad, outputs through half the accumulators.
+    """
+    bits_in, bits_out = vector_bits(design, op)
+    fit_in = max(1, int(design[Design.INPUT_HALF]) * 8 // bits_in)
+    fit_out = max(1, int(design[Design.OUTPUT_HALF]) * 8 // bits_out)
+    chunks_in = ceil_div(op[Op.IN_ELEMENTS], fit_in)
+    chunks_out = ceil_div(op[Op.OUT_ELEMENTS], fit_out)
+    chunks = max(1, chunks_in, chunks_out)
+    reads, writes = op[Op.IN_ELEMENTS] // chunks, op[Op.OUT_ELEMENTS] // chunks
+    if chunks > 1 and chunks_in == chunks:
+        reads = fit_in
+    if chunks > 1 and chunks_out == chunks:
+        writes = fit_out
+    return chunks, reads, writes, op[Op.VECTOR_OPS] // chunks
+
+
+@njit(cache=True)
+def chunk(total: int, regular: int, chunks: int, index: int) -> int:
+    """Size of chunk `index`: the last takes what is left."""
+    return regular if index < chunks - 1 else total - (chunks - 1) * regular
+
+
+@njit(cache=True)
+def vector_cost(design: FloatArray, op: IntArray, cost: FloatArray) -> None:
+    """Costs an operator that streams through the vector unit in chunks; writes `Cost` columns."""
+    bandwidth, latency = design[Design.BANDWIDTH], int(design[Design.LATENCY])
+    lanes = int(design[Design.LANES])
+    bits_in, bits_out = vector_bits(design, op)
+    chunks, reads, writes, work = vector_chunks(design, op)
+    inputs, outputs, ops = op[Op.IN_ELEMENTS], op[Op.OUT_ELEMENTS], op[Op.VECTOR_OPS]
+    total = 0
+    engine = 0
+    in_bytes = 0
+    out_bytes = 0
+    i = 0
+    while i < chunks:
+        run = _run(i, chunks, 0, 1)
+        busy = ceil_div(chunk(ops, work, chunks, i), lanes)
+        load = packed_bytes(chunk(inputs, reads, chunks, i), bits_in)
+        store = packed_bytes(chunk(outputs, writes, chunks, i), bits_out)
+        phase = 0
+        if i > 0:
+            done = packed_bytes(chunk(outputs, writes, chunks, i - 1), bits_out)
+            phase = transfer_cycles(done, bandwidth)
+        if i < chunks - 1:
+            ahead = packed_bytes(chunk(inputs, reads, chunks, i + 1), bits_in)
+            phase += load_cycles(ahead, bandwidth, latency)
+        total += run * max(busy, phase)
+        engine += run * busy
+        in_bytes += run * load
+        out_bytes += run * store
+        i += run
+    first = packed_bytes(chunk(inputs, reads, chunks, 0), bits_in)
+    last = packed_bytes(chunk(outputs, writes, chunks, chunks - 1), bits_out)
+    cost[:] = 0.0
+    cost[Cost.FILL] = load_cycles(first, bandwidth, latency)
+    cost[Cost.DRAIN] = transfer_cycles(last, bandwidth)
+    cost[Cost.CYCLES] = cost[Cost.FILL] + total + cost[Cost.DRAIN]
+    cost[Cost.IDEAL] = ceil_div(ops, lanes)
+    cost[Cost.ENGINE] = engine
+    cost[Cost.DRAM_INPUT] = in_bytes
+    cost[Cost.DRAM_OUTPUT] = out_bytes
+    cost[Cost.INPUT_READ] = in_bytes
+    cost[Cost.OUTPUT_WRITE] = out_bytes
+    cost[Cost.OUTPUT_READ] = out_bytes
+    cost[Cost.VECTOR_OPS] = ops
+    _energy(design, cost)
+
+
+@njit(cache=True)
+def _energy(design: FloatArray, cost: FloatArray) -> None:
+    """Fills the energy columns from the counts: operations and bytes times energy of each."""
+    cost[Cost.MAC_ENERGY] = cost[Cost.MAC_OPS] * design[Design.MAC_PJ]
+    cost[Cost.VECTOR_ENERGY] = cost[Cost.VECTOR_OPS] * design[Design.VECTOR_PJ]
+    moved_in = cost[Cost.INPUT_READ] + cost[Cost.DRAM_INPUT]
+    moved_w = cost[Cost.WEIGHT_READ] + cost[Cost.DRAM_WEIGHT]
+    moved_out = cost[Cost.OUTPUT_READ] + cost[Cost.OUTPUT_WRITE]
+    cost[Cost.INPUT_ENERGY] = moved_in * design[Design.INPUT_PJ]
+    cost[Cost.WEIGHT_ENERGY] = moved_w * design[Design.WEIGHT_PJ]
+    cost[Cost.OUTPUT_ENERGY] = moved_out * design[Design.OUTPUT_PJ]
+    dram = cost[Cost.DRAM_INPUT] + cost[Cost.DRAM_WEIGHT] + cost[Cost.DRAM_OUTPUT]
+    cost[Cost.DRAM_ENERGY] = dram * design[Design.DRAM_PJ]

@@ -1,0 +1,102 @@
+"""The arithmetic of one tile on a systolic array: cycles, footprints, transfers.
+
+Every function is compiled by numba and shared by the closed-form estimate, the mappers and the
+lowering to a Program, so that a tile means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from dovetail.sim.columns import IS, OS, WS
+
+
+@njit(cache=True)
+def ceil_div(a: int, b: int) -> int:
+    """Smallest integer >= a / b, for b > 0."""
+    return -(-a // b)
+
+
+@njit(cache=True)
+def packed_bytes(elements: int, bits: int) -> int:
+    """Bytes of elements packed without gaps."""
+    return (elements * bits + 7) >> 3
+
+
+@njit(cache=True)
+def transfer_cycles(size_bytes: int, bytes_per_cycle: float) -> int:
+    """Cycles that a transfer holds the DRAM channel."""
+    return int(math.ceil(size_bytes / bytes_per_cycle))
+
+
+@njit(cache=True)
+def engine_cycles(
+    dataflow: int, rows: int, cols: int, arrays: int,
+    groups: int, m: int, n: int, k: int, passes: int,
+) -> int:  # fmt: skip
+    """Stall-free cycles of `groups` independent products (m x k)(k x n) on the arrays.
+
+    A fold lays two of the three dimensions on rows and columns and streams the third: OS (m, n | k)
+    with rows + cols - 2 cycles of skew; WS (k, n | m) and IS (k, m | n) with rows more to load the
+    stationary operand. Folds follow each other without overlap and spread over the arrays. With
+    operands wider than the PE's the streamed dimension passes several times.
+
+    References:
+        SCALE-Sim (Samajdar et al., ISPASS 2020), its cycle counts of version 3.0.0.
+    """
+    if dataflow == OS:
+        folds, stream = ceil_div(m, rows) * ceil_div(n, cols), k
+        fill = rows + cols - 2
+    elif dataflow == WS:
+        folds, stream = ceil_div(k, rows) * ceil_div(n, cols), m
+        fill = 2 * rows + cols - 2
+    else:
+        folds, stream = ceil_div(k, rows) * ceil_div(m, cols), n
+        fill = 2 * rows + cols - 2
+    return ceil_div(groups * folds, arrays) * (stream * passes + fill)
+
+
+@njit(cache=True)
+def span(
+    first: int, count: int, kernel: int, stride: int, dilation: int, pad: int, size: int
+) -> int:
+    """Input rows (or columns) that `count` outputs from `first` read, zero padding not counted.
+
+    Rows between two windows that do not touch are skipped.
+    """
+    low = max(first * stride - pad, 0)
+    high = min((first + count - 1) * stride - pad + (kernel - 1) * dilation, size - 1)
+    return max(0, min(high - low + 1, count * kernel))
+
+
+@njit(cache=True)
+def widest_span(count: int, kernel: int, stride: int, dilation: int, size: int) -> int:
+    """Upper bound of `span` over all positions."""
+    return min((count - 1) * stride + (kernel - 1) * dilation + 1, count * kernel, size)
+
+
+@njit(cache=True)
+def first_clipped(
+    tile: int, kernel: int, stride: int, dilation: int, pad: int, size: int
+) -> int:
+    """Index of the first tile whose window reaches past the last input row."""
+    room = size - 1 + pad - (kernel - 1) * dilation
+    return (room // stride + 1) // tile if room >= 0 else 0
+
+
+@njit(cache=True)
+def scratchpad_words(
+    dataflow: int, rows: int, cols: int, m: int, n: int, k: int
+) -> tuple[int, int, int]:
+    """Input reads, weight reads and partial-sum writes of one product, in words.
+
+    Multicast along rows and columns: each word is read once per fold that needs it.
+    """
+    if dataflow == OS:
+        return m * k * ceil_div(n, cols), k * n * ceil_div(m, rows), m * n
+    if dataflow == WS:
+        return m * k * ceil_div(n, cols), k * n, m * n * ceil_div(k, rows)
+    assert dataflow == IS
+    return m * k, k * n * ceil_div(m, cols), m * n * ceil_div(k, rows)
