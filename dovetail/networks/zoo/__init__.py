@@ -6,6 +6,13 @@ from collections.abc import Callable
 
 from dovetail.ir.network import Network
 from dovetail.networks.zoo.cnn import alexnet, resnet18, resnet50, vgg16
+from dovetail.networks.zoo.decoders import (
+    gpt2_decode,
+    gpt2_prefill,
+    llama2_7b_decode,
+    llama2_7b_prefill,
+)
+from dovetail.networks.zoo.encoders import bert_base, t5, trxl, vit_b16, xlm
 from dovetail.networks.zoo.mobilenet import mobilenet_v1, mobilenet_v2
 from dovetail.networks.zoo.tiny import autoencoder, ds_cnn, mobilenet_v1_025, resnet8
 
@@ -13,6 +20,8 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     function.__name__: function
     for function in (
         resnet18, resnet50, mobilenet_v1, mobilenet_v2, vgg16, alexnet,
+        bert_base, vit_b16, t5, xlm, trxl,
+        gpt2_prefill, gpt2_decode, llama2_7b_prefill, llama2_7b_decode,
         resnet8, ds_cnn, mobilenet_v1_025, autoencoder,
     )
 }  # fmt: skip
