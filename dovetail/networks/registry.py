@@ -1,0 +1,103 @@
+"""Networks by one string: a name of the zoo, of an installed package, or a file."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dovetail.errors import DovetailError, NetworkError, UnknownNameError
+from dovetail.ir.network import Network
+from dovetail.networks.zoo import NETWORKS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "dovetail.networks"
+"""Group of entry points whose targets return a Network."""
+
+SUFFIXES = (".onnx", ".csv")
+
+
+def load_network(spec: str, *, batch: int | None = None) -> Network:
+    """Makes the network that `spec` names.
+
+    Args:
+        spec: a name of `names()`, or the path of an ONNX model or a SCALE-Sim topology
+            (`.onnx`, `.csv`).
+        batch: inputs per inference; None keeps the network's own.
+
+    Raises:
+        UnknownNameError: if it is neither a known name nor a path with one of the suffixes.
+        NetworkError: if the file cannot be read, or the batch is illegal.
+    """
+    if batch is not None and batch < 1:
+        raise NetworkError(f"batch {batch}: must be at least 1")
+    if spec in NETWORKS:
+        return NETWORKS[spec]() if batch is None else NETWORKS[spec](batch=batch)
+    suffix = Path(spec).suffix.lower()
+    if suffix in SUFFIXES:
+        return _load_file(spec, suffix, batch)
+    plugins = _plugins()
+    if spec in plugins:
+        return _load_plugin(plugins[spec], batch)
+    if Path(spec).is_file():
+        raise NetworkError(f"'{spec}': networks are read from {' and '.join(SUFFIXES)} files")
+    raise UnknownNameError("network", spec, {*NETWORKS, *plugins})
+
+
+def names() -> list[tuple[str, str]]:
+    """Known networks as (name, one-line description): the zoo's, then installed packages'."""
+    zoo = [(name, _first_line(function)) for name, function in NETWORKS.items()]
+    plugins = _plugins()
+    return zoo + [(name, f"from {plugins[name].value}") for name in sorted(plugins)]
+
+
+def _first_line(function: Callable[..., Network]) -> str:
+    return (inspect.getdoc(function) or "").split("\n", 1)[0]
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=ENTRY_POINTS)
+    return {point.name: point for point in found if point.name not in NETWORKS}
+
+
+def _load_plugin(point: EntryPoint, batch: int | None) -> Network:
+    """Calls a third-party factory; any failure becomes one line that names its package."""
+    try:
+        factory = point.load()
+        network = factory() if batch is None else factory(batch=batch)
+    except DovetailError:
+        raise
+    except Exception as error:
+        raise NetworkError(
+            f"network '{point.name}' from {point.value} fails: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(network, Network):
+        raise NetworkError(
+            f"network '{point.name}' from {point.value} returns {type(network).__name__}: "
+            "it must return a dovetail Network"
+        )
+    return network
+
+
+def _load_file(spec: str, suffix: str, batch: int | None) -> Network:
+    path = Path(spec)
+    try:
+        exists = path.exists()
+    except (OSError, ValueError) as error:
+        raise NetworkError(f"{spec!r}: cannot be read: {error}") from None
+    if not exists:
+        raise NetworkError(f"{spec}: no such file")
+    if not path.is_file():
+        raise NetworkError(f"{spec}: not a file")
+    if suffix == ".onnx":
+        from dovetail.networks.onnx_import import load_onnx
+
+        return load_onnx(path, batch=batch)
+    from dovetail.networks.scalesim import load_scalesim
+
+    return load_scalesim(path, batch=batch or 1)
