@@ -19,7 +19,8 @@ SCALAR_OPS: dict[str, int] = {
     "relu": 1, "clip": 2, "leaky_relu": 2, "prelu": 2, "hard_sigmoid": 3, "hard_swish": 4,
     "sqrt": 1, "reciprocal": 1, "exp": 1, "log": 1, "compare": 1, "where": 1, "cast": 1,
     "logical": 1, "floor": 1, "sigmoid": 4, "tanh": 5, "silu": 5, "erf": 8, "gelu": 9, "elu": 3,
-    "softplus": 3, "quantize": 3, "sin": 1, "cos": 1,
+    "softplus": 3, "quantize": 3, "dequantize": 2, "sin": 1, "cos": 1, "tan": 1, "atan": 1,
+    "softsign": 3, "mish": 6, "round": 1, "sign": 1, "mod": 1,
     # multiply and add with folded statistics
     "batchnorm": 2,
     # max, subtract, exp, sum, divide
@@ -28,6 +29,8 @@ SCALAR_OPS: dict[str, int] = {
     "layernorm": 7, "instancenorm": 7, "groupnorm": 7, "rmsnorm": 4, "rope": 3,
     # per window element
     "maxpool": 1, "avgpool": 1, "reduce": 1, "lrn": 2, "argmax": 1, "topk": 1, "cumsum": 1,
+    # per element of the columns that a transposed convolution adds up; per interpolated axis
+    "col2im": 1, "interpolate": 3,
     # moving data takes no arithmetic
     "concat": 0, "split": 0, "slice": 0, "transpose": 0, "gather": 0, "pad": 0, "expand": 0,
     "resize": 0, "scatter": 0, "tile": 0, "space_to_depth": 0, "depth_to_space": 0,

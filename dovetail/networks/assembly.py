@@ -1,0 +1,198 @@
+"""Assembling a network from operators that another tool has named and shaped.
+
+Importers know every value's shape and name; the assembler turns values into tensors when an
+operator first reads or writes them, and picks the Einsum of each contraction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dovetail.errors import NetworkError
+from dovetail.ir.network import Network
+from dovetail.ir.operator import Operator
+from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
+from dovetail.networks import operators
+from dovetail.networks.operators import Window
+from dovetail.networks.shapes import MAX_RANK, Shape, broadcast
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """What an importer knows of one value of a graph.
+
+    Attributes:
+        name: unique within its graph.
+        shape: extents.
+        format: number format of one element.
+        constant: True if it is the same in every inference.
+        data: elements of a small constant, else None.
+    """
+
+    name: str
+    shape: Shape
+    format: NumberFormat = FLOAT32
+    constant: bool = False
+    data: Array | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.shape) > MAX_RANK:
+            raise NetworkError(
+                f"tensor '{self.name}' has {len(self.shape)} dimensions: at most {MAX_RANK}"
+            )
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def is_immediate(self) -> bool:
+        """True for a single known number: operators hold it, no memory does."""
+        return self.constant and self.data is not None and self.elements == 1
+
+
+class Assembler:
+    """Collects operators and the tensors that they touch.
+
+    Args:
+        name: name of the network.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._tensors: dict[str, Tensor] = {}
+        self._operators: list[Operator] = []
+        self._inputs: list[str] = []
+        self._taken: dict[str, int] = {}
+
+    def input(self, name: str, shape: Shape, number_format: NumberFormat = FLOAT32) -> Value:
+        """Adds an activation that the network is given."""
+        value = Value(name, shape, number_format)
+        self._tensor(value)
+        self._inputs.append(name)
+        return value
+
+    def vector(
+        self, name: str, kind: str, inputs: Sequence[Value], outputs: Sequence[Value],
+        work: int | None = None,
+    ) -> None:  # fmt: skip
+        """Adds an operator without an Einsum; `work` as in `operators.vector`."""
+        read, written = self._tensors_of(inputs), self._tensors_of(outputs)
+        self._append(operators.vector(self._fresh(name), kind, read, written, work_elements=work))
+
+    def conv(
+        self, name: str, x: Value, weight: Value, output: Value, window: Window,
+        groups: int = 1, bias: Value | None = None,
+    ) -> None:  # fmt: skip
+        """Adds a convolution of one or two spatial dimensions.
+
+        A 1-D one is accessed as if its tensors had a last extent of 1.
+        """
+        image, kernel, result = (_as_image(self._tensor(v)) for v in (x, weight, output))
+        offset = self._tensor(bias) if bias else None
+        self._append(
+            operators.conv2d(self._fresh(name), image, kernel, result, window, groups, offset)
+        )
+
+    def matmul(
+        self, name: str, a: Value, b: Value, output: Value, *, bias: Value | None = None,
+        transpose_b: bool = False,
+    ) -> None:  # fmt: skip
+        """Adds the product of a (..., M, K) and b (..., K, N), leading extents broadcast.
+
+        One-dimensional operands are a row on the left and a column on the right. A matrix times a
+        batch is accessed as a convolution of one tap, which shares the matrix; other operands
+        that must be repeated are expanded first.
+        """
+        left, right = self._tensor(a), self._tensor(b)
+        rows = replace(left, shape=(1, *left.shape)) if len(left.shape) == 1 else left
+        columns = replace(right, shape=(*right.shape, 1)) if len(right.shape) == 1 else right
+        lead_a, lead_b = rows.shape[:-2], columns.shape[:-2]
+        if math.prod(lead_a) == 1 < math.prod(lead_b) and not transpose_b and not bias:
+            self._shared_matrix(name, rows, columns, output)
+            return
+        lead = broadcast(lead_a, lead_b)
+        rows = self._expanded(name, a, rows, lead)
+        if math.prod(lead_b) > 1 and not _slices_follow(lead, lead_b):
+            columns = self._expanded(name, b, columns, lead)
+        offset = self._tensor(bias) if bias else None
+        result = self._tensor(output)
+        self._append(
+            operators.matmul(
+                self._fresh(name), rows, columns, result, offset, transpose_b=transpose_b
+            )
+        )
+
+    def build(self, outputs: Sequence[Value]) -> Network:
+        """The network that returns `outputs`."""
+        names = tuple(self._tensor(value).name for value in outputs)
+        return Network(
+            self.name,
+            tuple(self._operators),
+            tuple(self._tensors.values()),
+            tuple(self._inputs),
+            names,
+        )
+
+    def _shared_matrix(self, name: str, a: Tensor, b: Tensor, output: Value) -> None:
+        rows, inner = a.shape[-2:]
+        batch, columns = math.prod(b.shape[:-2]), b.shape[-1]
+        if b.shape[-2] != inner:
+            raise NetworkError(f"operator '{name}': {list(a.shape)} x {list(b.shape)} do not fit")
+        result = replace(self._tensor(output), shape=(batch, rows, columns, 1))
+        product = operators.conv2d(
+            self._fresh(name),
+            replace(b, shape=(batch, inner, columns, 1)),
+            replace(a, shape=(rows, inner, 1, 1)),
+            result,
+            Window((1, 1)),
+        )
+        self._append(replace(product, kind="matmul"))
+
+    def _expanded(self, name: str, value: Value, tensor: Tensor, lead: Shape) -> Tensor:
+        shape = (*lead, *tensor.shape[-2:])
+        if math.prod(shape) == tensor.elements:
+            return replace(tensor, shape=shape)
+        wide = Value(f"{name}.{value.name}.expanded", shape, tensor.format)
+        self.vector(wide.name, "expand", (value,), (wide,))
+        return self._tensor(wide)
+
+    def _tensors_of(self, values: Sequence[Value]) -> tuple[Tensor, ...]:
+        return tuple(self._tensor(value) for value in values)
+
+    def _tensor(self, value: Value) -> Tensor:
+        known = self._tensors.get(value.name)
+        if known is None:
+            known = Tensor(value.name, value.shape, value.format, value.constant)
+            self._tensors[value.name] = known
+        return known
+
+    def _append(self, operator: Operator) -> None:
+        self._operators.append(operator)
+
+    def _fresh(self, wanted: str) -> str:
+        name = wanted
+        while name in self._taken:
+            self._taken[wanted] += 1
+            name = f"{wanted}_{self._taken[wanted]}"
+        self._taken[name] = 1
+        return name
+
+
+def _as_image(tensor: Tensor) -> Tensor:
+    return replace(tensor, shape=(*tensor.shape, 1)) if len(tensor.shape) == 3 else tensor
+
+
+def _slices_follow(lead: Shape, lead_b: Shape) -> bool:
+    """True if consecutive slices of `lead` share one of `lead_b`: its extents are a prefix."""
+    padded = (1,) * (len(lead) - len(lead_b)) + lead_b
+    wide = [i for i, (a, b) in enumerate(zip(lead, padded, strict=True)) if a != b]
+    return not wide or all(extent == 1 for extent in padded[wide[0] :])

@@ -1,0 +1,280 @@
+"""One ONNX node while it is imported: checked attributes, known inputs, emitted operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import AttributeProto
+
+from dovetail.errors import NetworkError
+from dovetail.ir.tensor import NumberFormat
+from dovetail.networks.assembly import Array, Assembler, Value
+from dovetail.networks.onnx_ops.formats import format_of_array
+from dovetail.networks.shapes import Shape
+
+FOLD_ELEMENTS = 4096
+"""Largest constant whose elements are computed; larger ones keep only their shape."""
+
+FOLD_BUDGET = 2**22
+"""Elements that one import computes in total, so that a small file cannot fill the memory."""
+
+Fold = Callable[..., Any]
+
+COSTLESS_ATTRIBUTES = frozenset({
+    "epsilon", "momentum", "alpha", "beta", "gamma", "bias", "lambd", "consumed_inputs", "seed",
+    "ratio", "is_test", "spatial", "stash_type", "saturate", "softmax_precision", "fmod",
+    "count_include_pad", "storage_order", "largest", "sorted", "select_last_index", "exclusive",
+    "reverse", "round_mode", "output_dtype", "precision",
+})  # fmt: skip
+"""Attributes that change values only: neither shapes nor work."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What all nodes of one import share.
+
+    Attributes:
+        graph: collects the operators.
+        values: known values by name.
+        opset: version of the default operator set.
+        used: names that a node reads or the graph returns.
+        budget: elements that folding may still compute.
+    """
+
+    graph: Assembler
+    values: dict[str, Value]
+    opset: int
+    used: frozenset[str] | set[str]
+    budget: int = FOLD_BUDGET
+
+
+@dataclass(slots=True)
+class Node:
+    """A node and its surroundings.
+
+    Attributes:
+        op: operator type.
+        name: unique enough to find it in the file.
+        inputs: known values; None where an optional input is left out.
+        outputs: names; "" where an optional output is left out.
+        attributes: by name.
+        scope: shared state.
+    """
+
+    op: str
+    name: str
+    inputs: list[Value | None]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    scope: Scope
+    asked: set[str] = field(default_factory=set)
+
+    @property
+    def opset(self) -> int:
+        """Version of the default operator set."""
+        return self.scope.opset
+
+    def fail(self, message: str) -> NetworkError:
+        """An error that names this node."""
+        return NetworkError(f"node '{self.name}' ({self.op}): {message}")
+
+    # Inputs
+
+    def has(self, index: int) -> bool:
+        """True if input `index` is given."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def input(self, index: int) -> Value:
+        """Input `index`, which must be given."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if value is None:
+            raise self.fail(f"input {index} is missing")
+        return value
+
+    def optional(self, index: int) -> Value | None:
+        """Input `index`, or None."""
+        return self.inputs[index] if self.has(index) else None
+
+    def given(self) -> list[Value]:
+        """All inputs that are given."""
+        return [value for value in self.inputs if value is not None]
+
+    def known(self, index: int) -> Array:
+        """Elements of input `index`, which must be a constant that folds.
+
+        Raises:
+            NetworkError: if it depends on activations or is too large to fold.
+        """
+        value = self.input(index)
+        if value.data is None:
+            why = "is too large to fold" if value.constant else "depends on activations"
+            raise self.fail(f"input {index} ('{value.name}') must be a small constant; it {why}")
+        return value.data
+
+    def known_ints(self, index: int) -> list[int]:
+        """Elements of a constant integer input, flat."""
+        data = self.known(index)
+        if data.dtype.kind not in "iu":
+            raise self.fail(f"input {index} must hold integers, not {data.dtype}")
+        return [int(element) for element in data.reshape(-1)]
+
+    def image(self, index: int = 0) -> Value:
+        """Input `index`, which must have a batch, a channel and one to three spatial axes."""
+        value = self.input(index)
+        if not 3 <= len(value.shape) <= 5:
+            raise self.fail(f"input '{value.name}' {list(value.shape)} must be (N, C, spatial...)")
+        return value
+
+    # Attributes
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """Integer attribute; required if there is no default."""
+        return int(self._attribute(name, AttributeProto.INT, "i", default))
+
+    def real(self, name: str, default: float | None = None) -> float:
+        """Floating attribute; required if there is no default."""
+        return float(self._attribute(name, AttributeProto.FLOAT, "f", default))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """String attribute; required if there is no default."""
+        value = self._attribute(name, AttributeProto.STRING, "s", default)
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+    def integers(self, name: str) -> list[int] | None:
+        """List of integers, or None."""
+        value = self._attribute(name, AttributeProto.INTS, "ints", ())
+        return [int(element) for element in value] if name in self.attributes else None
+
+    def reals(self, name: str) -> list[float] | None:
+        """List of floats, or None."""
+        value = self._attribute(name, AttributeProto.FLOATS, "floats", ())
+        return [float(element) for element in value] if name in self.attributes else None
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Integer attribute as a truth value."""
+        return bool(self.integer(name, int(default)))
+
+    def integers_or_input(self, name: str, index: int) -> list[int] | None:
+        """A list that is an attribute in old operator sets and input `index` in recent ones."""
+        listed = self.integers(name)
+        if listed is not None:
+            return listed
+        return self.known_ints(index) if self.has(index) else None
+
+    def check_attributes(self) -> None:
+        """Checks that no attribute was left unread.
+
+        Raises:
+            NetworkError: if one was, for it could change the meaning of the node.
+        """
+        left = sorted(set(self.attributes) - self.asked - COSTLESS_ATTRIBUTES)
+        if left:
+            raise self.fail(f"attribute '{left[0]}' is not supported")
+
+    def _attribute(self, name: str, kind: int, slot: str, default: Any) -> Any:
+        self.asked.add(name)
+        attribute = self.attributes.get(name)
+        if attribute is None:
+            if default is None:
+                raise self.fail(f"attribute '{name}' is missing")
+            return default
+        if attribute.type not in (kind, AttributeProto.UNDEFINED):
+            given = AttributeProto.AttributeType.Name(attribute.type)
+            raise self.fail(
+                f"attribute '{name}' is of type {given}: must be "
+                f"{AttributeProto.AttributeType.Name(kind)}"
+            )
+        return getattr(attribute, slot)
+
+    # Outputs
+
+    def emit(
+        self, kind: str, shape: Shape, inputs: Sequence[Value] | None = None, *,
+        work: int | None = None, fold: Fold | None = None, form: NumberFormat | None = None,
+    ) -> Value:  # fmt: skip
+        """Adds an operator that writes output 0, or folds it if all inputs are constant.
+
+        Args:
+            kind: key of `SCALAR_OPS` or a view kind.
+            shape: shape of the output.
+            inputs: tensors that it reads; all by default.
+            work: units of work, the output's elements by default.
+            fold: computes the output's elements from those of `inputs`.
+            form: number format of the output, that of the first input by default.
+        """
+        return self.emit_many(kind, [shape], inputs, work=work, fold=fold, form=form)[0]
+
+    def emit_many(
+        self, kind: str, shapes: Sequence[Shape], inputs: Sequence[Value] | None = None, *,
+        work: int | None = None, fold: Fold | None = None, form: NumberFormat | None = None,
+    ) -> list[Value]:  # fmt: skip
+        """Adds an operator that writes the first outputs, like `emit`; `fold` returns a list."""
+        read = list(self.given() if inputs is None else inputs)
+        form = form or (read[0].format if read else None)
+        names = [self.output(i) for i in range(len(shapes))]
+        if all(value.constant for value in read):
+            folded = self._fold(shapes, read, fold, single=len(shapes) == 1)
+            return [
+                self.define(self._constant(name, shape, form, data))
+                for name, shape, data in zip(names, shapes, folded, strict=True)
+            ]
+        if form is None:
+            raise self.fail("has no inputs")
+        written = [Value(n, s, form) for n, s in zip(names, shapes, strict=True)]
+        self.scope.graph.vector(self.name, kind, read, written, work)
+        return [self.define(value) for value in written]
+
+    def output(self, index: int = 0) -> str:
+        """Name of output `index`; a made-up one if it is left out."""
+        name = self.outputs[index] if index < len(self.outputs) else ""
+        if index == 0 and not name:
+            raise self.fail("output 0 is missing")
+        return name or f"{self.outputs[0]}.output{index}"
+
+    def define(self, value: Value) -> Value:
+        """Makes a value known to the nodes that follow.
+
+        Raises:
+            NetworkError: if its name is taken.
+        """
+        if value.name in self.scope.values:
+            raise self.fail(f"writes '{value.name}' a second time")
+        self.scope.values[value.name] = value
+        return value
+
+    def alias(self, source: Value) -> Value:
+        """Lets output 0 be another name of a constant."""
+        if self.output() in self.scope.values:
+            raise self.fail(f"writes '{self.output()}' a second time")
+        self.scope.values[self.output()] = source
+        return source
+
+    def _fold(
+        self, shapes: Sequence[Shape], read: Sequence[Value], fold: Fold | None, *, single: bool
+    ) -> list[Array | None]:
+        count = sum(math.prod(shape) for shape in shapes)
+        datas = [value.data for value in read]
+        small = all(math.prod(shape) <= FOLD_ELEMENTS for shape in shapes)
+        if fold is None or not small or count > self.scope.budget or any(d is None for d in datas):
+            return [None] * len(shapes)
+        self.scope.budget -= count
+        with np.errstate(all="ignore"):
+            result = fold(*datas)
+        arrays = [np.asarray(result)] if single else [np.asarray(part) for part in result]
+        for array, shape in zip(arrays, shapes, strict=True):
+            if array.shape != tuple(shape):
+                raise self.fail(f"folds to shape {list(array.shape)}, not {list(shape)}")
+        return list(arrays)
+
+    def _constant(
+        self, name: str, shape: Shape, form: NumberFormat | None, data: Array | None
+    ) -> Value:
+        if data is not None:
+            form = format_of_array(data.dtype, f"'{name}'")
+        if form is None:
+            raise self.fail(f"constant '{name}' is too large to fold")
+        return Value(name, shape, form, constant=True, data=data)
