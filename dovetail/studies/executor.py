@@ -1,0 +1,110 @@
+"""Who evaluates a batch: this process, or several that share it out.
+
+A design's evaluation depends on that design alone, so a batch may be cut anywhere: the result is
+the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from dovetail.envs.problem import DesignProblem, Evaluation
+from dovetail.errors import ProblemError, StudyError
+from dovetail.ir.space import IntArray
+from dovetail.studies.records import join
+
+_problem: DesignProblem | None = None
+"""Of a worker process: the problem that it evaluates."""
+
+
+class Executor(Protocol):
+    """Evaluates batches of one problem."""
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        """Evaluates designs (n, knobs), n >= 1, in order."""
+
+
+class InlineExecutor:
+    """Evaluates in the calling process."""
+
+    def __init__(self, problem: DesignProblem) -> None:
+        self._problem = problem
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        """Evaluates designs (n, knobs)."""
+        return self._problem.evaluate(designs)
+
+
+class LocalExecutor:
+    """Shares batches out over processes of this machine; worth it when evaluation is slow.
+
+    Args:
+        problem: what to evaluate; it is pickled once per worker.
+        workers: processes, >= 1.
+
+    Raises:
+        ProblemError: if `workers` < 1 or the problem cannot be pickled.
+    """
+
+    def __init__(self, problem: DesignProblem, workers: int) -> None:
+        if workers < 1:
+            raise ProblemError(f"{workers} workers: must be >= 1")
+        try:
+            packed = pickle.dumps(problem)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise ProblemError(
+                f"problem '{problem.name}' cannot go to worker processes ({error}): use 1 worker"
+            ) from error
+        self.workers = workers
+        self._pool = ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=_start, initargs=(packed,)
+        )
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        """Evaluates designs (n, knobs) in at most `workers` contiguous parts.
+
+        Raises:
+            StudyError: if a worker process died.
+        """
+        parts = np.array_split(designs, min(self.workers, len(designs)))
+        try:
+            return join(list(self._pool.map(_evaluate, parts)))
+        except BrokenProcessPool as error:
+            raise StudyError(
+                "a worker process died, perhaps for want of memory: use fewer workers and --resume"
+            ) from error
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _start(packed: bytes) -> None:
+    global _problem
+    # Ctrl-C reaches the whole process group; only the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _problem = pickle.loads(packed)
+
+
+def _evaluate(designs: IntArray) -> Evaluation:
+    assert _problem is not None
+    return _problem.evaluate(designs)
