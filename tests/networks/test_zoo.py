@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import csv
+import inspect
+import time
+from pathlib import Path
+
+import pytest
+
+from dovetail.errors import NetworkError
+from dovetail.ir.network import Network
+from dovetail.networks.operators import SCALAR_OPS
+from dovetail.networks.zoo import NETWORKS
+from dovetail.networks.zoo.mobilenet import round_channels
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "zoo.csv"
+LLAMA = {"layers": 32, "D": 4096, "inner": 4096, "S": 11008, "matrices": 3}
+GPT2 = {"layers": 12, "D": 768, "inner": 768, "S": 3072, "matrices": 2}
+
+
+def _golden() -> list[dict[str, str]]:
+    lines = [line for line in GOLDEN.read_text().splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("row", _golden(), ids=lambda row: row["name"])
+def test_counts_equal_published_ones(row: dict[str, str]) -> None:
+    network = NETWORKS[row["name"]]()
+    assert network.parameters == int(row["parameters"]) - int(row["statistics"])
+    if row["macs"]:
+        tolerance = float(row["macs_tolerance"])
+        assert network.macs == pytest.approx(float(row["macs"]), rel=tolerance)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_builds_fast_and_always_equal(name: str) -> None:
+    start = time.process_time()
+    first = NETWORKS[name]()
+    assert time.process_time() - start < 1.0
+    assert first == NETWORKS[name]()
+    assert first.name == name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_is_topologically_valid_and_has_no_dead_part(name: str) -> None:
+    network = NETWORKS[name]()
+    written = {t.name for t in network.tensors if t.is_parameter} | set(network.inputs)
+    for op in network.operators:
+        assert op.einsum or op.is_view or op.kind in SCALAR_OPS
+        assert set(op.inputs) <= written
+        assert not written & set(op.outputs)
+        written |= set(op.outputs)
+    assert written == set(network.tensor)
+    dead = [t for t, readers in network.consumers.items() if not readers]
+    assert set(dead) <= set(network.outputs)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_batch_multiplies_macs_and_leaves_parameters(name: str) -> None:
+    one, three = NETWORKS[name](), NETWORKS[name](batch=3)
+    assert three.macs == 3 * one.macs
+    assert three.parameters == one.parameters
+    with pytest.raises(NetworkError, match="must be >= 1"):
+        NETWORKS[name](batch=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_argument_is_documented_and_has_a_default(name: str) -> None:
+    function = NETWORKS[name]
+    documentation = inspect.getdoc(function) or ""
+    parameters = inspect.signature(function).parameters
+    assert "batch" in parameters
+    for parameter in parameters.values():
+        assert parameter.kind is parameter.KEYWORD_ONLY
+        assert parameter.default is not parameter.empty
+        assert f"\n    {parameter.name}: " in documentation
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("resnet18", {"conv2d", "batchnorm", "relu", "maxpool", "add", "avgpool", "matmul"}),
+        ("mobilenet_v2", {"depthwise_conv2d", "clip", "batchnorm", "add"}),
+        ("bert_base", {"gather", "layernorm", "softmax", "gelu", "tanh", "transpose", "add"}),
+        ("t5", {"gather", "rmsnorm", "softmax", "relu"}),
+        ("gpt2_prefill", {"gather", "where", "layernorm", "gelu"}),
+        ("gpt2_decode", {"concat", "gather", "softmax"}),
+        ("llama2_7b_prefill", {"rope", "rmsnorm", "silu", "mul", "where"}),
+        ("llama2_7b_decode", {"rope", "rmsnorm", "silu", "mul", "concat"}),
+        ("autoencoder", {"matmul", "batchnorm", "relu"}),
+    ],
+)
+def test_holds_its_operators(name: str, kinds: set[str]) -> None:
+    assert kinds <= {op.kind for op in NETWORKS[name]().operators}
+
+
+def _layer_macs(rows: int, keys: int, spec: dict[str, int]) -> int:
+    linear = 4 * spec["D"] * spec["inner"] + spec["matrices"] * spec["D"] * spec["S"]
+    return spec["layers"] * rows * (linear + 2 * keys * spec["inner"])
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "D", "inner", "S"),
+    [
+        ("bert_base", 12, 768, 768, 3072),
+        ("trxl", 18, 1024, 1024, 4096),
+        ("t5", 6, 512, 512, 2048),
+        ("xlm", 12, 2048, 2048, 8192),
+    ],
+)  # D, H E and S of FuseMax's workloads, arXiv 2406.10491 section VI
+@pytest.mark.parametrize("sequence", [1, 77, 1024])
+def test_encoder_macs_follow_the_closed_form(
+    name: str, layers: int, D: int, inner: int, S: int, sequence: int
+) -> None:
+    spec = {"layers": layers, "D": D, "inner": inner, "S": S, "matrices": 2}
+    pooler = D * D if name == "bert_base" else 0
+    network = NETWORKS[name](sequence=sequence)
+    assert network.macs == _layer_macs(sequence, sequence, spec) + pooler
+
+
+@pytest.mark.parametrize(
+    ("family", "spec", "vocabulary"), [("gpt2", GPT2, 50257), ("llama2_7b", LLAMA, 32000)]
+)
+def test_decoder_macs_follow_the_closed_form(
+    family: str, spec: dict[str, int], vocabulary: int
+) -> None:
+    head = spec["D"] * vocabulary
+    prefill = NETWORKS[f"{family}_prefill"](sequence=100)
+    assert prefill.macs == _layer_macs(100, 100, spec) + head
+    decode = NETWORKS[f"{family}_decode"](context=99)
+    assert decode.macs == _layer_macs(1, 100, spec) + head
+
+
+def test_decode_takes_the_caches_that_prefill_returns() -> None:
+    prefill = NETWORKS["gpt2_prefill"](sequence=10, batch=2)
+    decode = NETWORKS["gpt2_decode"](context=10, batch=2)
+    given = [decode.tensor[name].shape for name in decode.inputs[1:]]
+    assert given == [prefill.tensor[name].shape for name in prefill.outputs[1:]]
+    returned = [decode.tensor[name].shape for name in decode.outputs[1:]]
+    assert returned == [(2, 12, 11, 64)] * 24
+    assert decode.tensor[decode.outputs[0]].shape == (2, 50257)
+
+
+def test_shorter_stacks_have_proportional_layers() -> None:
+    def macs(layers: int) -> int:
+        network: Network = NETWORKS["bert_base"](layers=layers)
+        return network.macs
+
+    assert macs(4) - macs(2) == 2 * (macs(3) - macs(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("gpt2_prefill", {"sequence": 1025}, "1025 tokens exceed the model's 1024"),
+        ("gpt2_decode", {"context": 1024}, "1025 tokens exceed"),
+        ("llama2_7b_decode", {"context": 0}, "context 0 must be at least 1"),
+        ("vit_b16", {"resolution": 225}, "multiple of 16"),
+        ("vgg16", {"resolution": 96}, "needs 7 x 7"),
+        ("alexnet", {"resolution": 8}, "does not fit"),
+        ("mobilenet_v1", {"width": 0}, "width multiplier must be positive"),
+        ("bert_base", {"sequence": 0}, "must be >= 1"),
+        ("resnet50", {"resolution": -1}, "must be >= 1"),
+    ],
+)
+def test_illegal_arguments_are_one_line(name: str, arguments: dict[str, int], words: str) -> None:
+    with pytest.raises(NetworkError, match=words) as caught:
+        NETWORKS[name](**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_resolutions_reach_the_same_classifier() -> None:
+    for resolution in (224, 256, 320):
+        assert NETWORKS["vgg16"](resolution=resolution).parameters == 138357544
+        assert NETWORKS["alexnet"](resolution=resolution).parameters == 61100840
+    assert NETWORKS["resnet50"](resolution=160).parameters == 25557032
+
+
+def test_round_channels_stays_above_ninety_percent() -> None:
+    for channels in (x / 4 for x in range(1, 4000)):
+        rounded = round_channels(channels)
+        assert rounded % 8 == 0
+        assert rounded >= 0.9 * channels
+        assert rounded == 8 or abs(rounded - channels) <= 8
