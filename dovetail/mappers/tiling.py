@@ -26,6 +26,7 @@ OBJECTIVES = ("latency", "energy", "edp")
 MAPPERS = ("greedy", "exhaustive")
 LATENCY, ENERGY, EDP = range(3)
 GREEDY, EXHAUSTIVE = range(2)
+TILE_COLUMNS = len(Tile)
 
 
 def objective_code(name: str) -> int:
@@ -340,8 +341,8 @@ def total_costs(
         mapper: GREEDY or EXHAUSTIVE.
         totals: (n, len(Cost)), written; NaN for a design with an operator that has no tiling.
     """
-    tile = np.zeros(len(Tile), dtype=np.int64)
-    work = np.zeros(len(Tile), dtype=np.int64)
+    tile = np.zeros(TILE_COLUMNS, dtype=np.int64)
+    work = np.zeros(TILE_COLUMNS, dtype=np.int64)
     cost = np.zeros(totals.shape[1], dtype=np.float64)
     for i in range(designs.shape[0]):
         totals[i, :] = 0.0
