@@ -117,13 +117,10 @@ def _constraint(text: str, available: Sequence[str]) -> Constraint:
     return Constraint(metric, sense, limit)
 
 
-def _strings(what: str, texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise ProblemError(f"{what} '{texts}': give a list of texts, not one text")
-    listed = list(texts)
-    for text in listed:
-        if not isinstance(text, str):
-            raise ProblemError(f"{what} {listed!r}: every entry must be a text")
+def _strings(what: str, texts: object) -> list[str]:
+    listed = None if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
+    if listed is None or not all(isinstance(text, str) for text in listed):
+        raise ProblemError(f"{what} = {texts!r}: must be a list of texts")
     return listed
 
 

@@ -27,8 +27,9 @@ def test_objectives_come_in_the_order_asked_for():
     ("names", "message"),
     [
         ([], "no objectives"),
-        ("error", "a list of texts"),
-        ([1], "must be a text"),
+        ("error", "must be a list of texts"),
+        ([1], "must be a list of texts"),
+        (7, "must be a list of texts"),
         (["error", "error"], "twice"),
         (["utilization"], "constrain it"),
         (["latency"], "did you mean latency_ms"),

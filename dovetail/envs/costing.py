@@ -1,0 +1,72 @@
+"""What batches of accelerators cost when they run networks: laws first, then the closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dovetail.arch.table import Design, areas
+from dovetail.ir.network import Network
+from dovetail.ir.space import FloatArray, IntArray
+from dovetail.mappers.batch import batch_totals, energy_pj
+from dovetail.mappers.schedule import op_rows, schedule
+from dovetail.sim.columns import ARRAY, NONE, Cost, Op
+
+METRICS = ("latency_ms", "energy_mj", "edp_mj_ms", "area_mm2", "utilization")
+"""Metrics that an accelerator running a network has."""
+
+UNMAPPABLE = 1.0
+"""Violation of a lawful accelerator on which some operator has no tiling at all."""
+
+_RANKS = (Op.G, Op.N, Op.K, Op.C, Op.P, Op.Q, Op.R, Op.S)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Operators that networks are made of.
+
+    Attributes:
+        operators: rows of `Op` columns, (operators, len(Op)).
+        mapping: what each tiling minimises: `latency`, `energy` or `edp`.
+    """
+
+    operators: IntArray
+    mapping: str = "latency"
+
+    def macs(self, index: IntArray) -> FloatArray:
+        """Multiply-accumulates (n,) of networks (n, slots), rows of `operators` or -1."""
+        each = np.prod(self.operators[:, _RANKS], axis=1, dtype=np.float64)
+        on_array = np.where(self.operators[:, Op.ENGINE] == ARRAY, each, 0.0)
+        return np.append(on_array, 0.0)[index].sum(axis=1)
+
+    def metrics(self, designs: FloatArray, index: IntArray) -> dict[str, FloatArray]:
+        """Metrics of n lawful accelerators, each running its own network.
+
+        Args:
+            designs: rows of `Design` columns, (n, len(Design)).
+            index: (n, slots) row of `operators` in each slot of the network, -1 if none.
+
+        Returns:
+            `METRICS` by name, each (n,); NaN where an operator has no tiling that fits.
+        """
+        totals = batch_totals(designs, self.operators, index, objective=self.mapping)
+        cycles = totals[:, Cost.CYCLES]
+        latency_ms = cycles / designs[:, Design.CLOCK_MHZ] / 1e3
+        energy_mj = energy_pj(totals) * 1e-9
+        peak = designs[:, [Design.ROWS, Design.COLS, Design.ARRAYS]].prod(axis=1)
+        return {
+            "latency_ms": latency_ms,
+            "energy_mj": energy_mj,
+            "edp_mj_ms": energy_mj * latency_ms,
+            "area_mm2": np.where(np.isnan(cycles), np.nan, areas(designs)),
+            "utilization": self.macs(index) / (cycles * peak),
+        }
+
+
+def rows_by_operator(network: Network) -> dict[str, IntArray]:
+    """Rows of `Op` columns of the operators that take time: no views, none fused into others."""
+    plan = schedule(network)
+    rows = op_rows(network, plan)
+    named = zip(plan.placements, rows, strict=True)
+    return {placed.operator.name: row for placed, row in named if row[Op.ENGINE] != NONE}

@@ -1,0 +1,192 @@
+"""What all problems share whose designs end in the parameters of a systolic array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from dovetail.arch import presets
+from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
+from dovetail.arch.systolic import SystolicArray
+from dovetail.arch.table import design_row
+from dovetail.envs.costing import UNMAPPABLE, Workload
+from dovetail.envs.objectives import (
+    Constraint,
+    assess,
+    broken,
+    parse_constraints,
+    parse_objectives,
+    reference_point,
+)
+from dovetail.envs.problem import Evaluation, Objective
+from dovetail.errors import ProblemError
+from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space, Value
+
+
+class SystolicProblem:
+    """Designs (n, knobs): choices of a network, if any, then the parameters of an accelerator.
+
+    A subclass says which networks there are: `_networks` maps choices to rows of `workload`.
+
+    Args:
+        hardware: the accelerators.
+        workload: operators that the networks are made of.
+        choices: knobs of the network; empty if it is fixed.
+        metrics: metrics that a design has.
+        objectives: metrics to minimise; costs count in decades against the base design.
+        constraints: bounds such as `area_mm2<=20`.
+
+    Raises:
+        ProblemError: if the base design is illegal, or objectives or constraints are ill-formed.
+    """
+
+    def __init__(
+        self,
+        hardware: SystolicSpace,
+        workload: Workload,
+        choices: Space,
+        metrics: Sequence[str],
+        objectives: Iterable[str],
+        constraints: Iterable[str],
+    ) -> None:
+        self.hardware = hardware
+        self.workload = workload
+        self.choices = choices
+        self.metrics = tuple(metrics)
+        named = [Knob(f"accelerator.{k.name}", k.values, k.ordered) for k in hardware.space.knobs]
+        self.space = Space(choices.knobs + tuple(named)) if choices.knobs else hardware.space
+        self.constraints: tuple[Constraint, ...] = parse_constraints(
+            constraints, available=self.metrics
+        )
+        self.objectives: tuple[Objective, ...] = parse_objectives(
+            objectives, available=self.metrics, references=self._references()
+        )
+
+    @cached_property
+    def reference_point(self) -> FloatArray:
+        """(m,) corner of the hypervolume: ten times the base design's costs, an error of 0.3."""
+        return reference_point(self.objectives)
+
+    def _networks(self, choices: IntArray) -> IntArray:
+        """Rows of the workload (n, slots), -1 if absent, of choices (n, knobs)."""
+        raise NotImplementedError
+
+    def _measured(self, choices: IntArray) -> dict[str, FloatArray]:
+        """Metrics (n,) that depend on the network alone."""
+        return {}
+
+    def _base_choice(self) -> IntArray:
+        """Choice (knobs,) of the network that the base design runs."""
+        return np.empty(0, dtype=np.int64)
+
+    def _references(self) -> dict[str, float]:
+        base = self.hardware.base
+        if reasons := base.validate():
+            raise ProblemError(f"base accelerator '{base.name}' is illegal: {reasons[0]}")
+        index = self._networks(self._base_choice()[None])
+        costs = self.workload.metrics(design_row(base)[None], index)
+        if np.isnan(costs["latency_ms"][0]):
+            raise ProblemError(
+                f"base accelerator '{base.name}' cannot run the network: no tiling fits; "
+                "enlarge its scratchpads"
+            )
+        # Six digits, so that libraries that round differently agree on what a study is.
+        return {name: float(f"{value[0]:.6g}") for name, value in costs.items()}
+
+    def split(self, designs: IntArray) -> tuple[IntArray, IntArray]:
+        """Choices (n, a) and accelerators (n, b) of designs (n, a + b)."""
+        count = len(self.choices.knobs)
+        return designs[:, :count], designs[:, count:]
+
+    def accelerator(self, design: IntArray) -> SystolicArray:
+        """The accelerator of one design (knobs,)."""
+        return self.hardware.decode(np.asarray(design)[len(self.choices.knobs) :])
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        """Evaluates designs (n, knobs); illegal ones are left out before anything is simulated.
+
+        Raises:
+            ProblemError: if the shape or an index is wrong.
+        """
+        self.space.check(designs)
+        choices, hardware = self.split(designs)
+        violation = self.hardware.violations(hardware)
+        metrics = {name: np.full(len(designs), np.nan) for name in self.metrics}
+        lawful = np.flatnonzero(violation <= 0)
+        if len(lawful):
+            unique, back = distinct(designs[lawful], self.space)
+            first = lawful[unique]
+            rows = self.hardware.rows(hardware[first])
+            costs = self.workload.metrics(rows, self._networks(choices[first]))
+            costs |= self._measured(choices[first])
+            unmappable = np.isnan(costs["latency_ms"])
+            violation[lawful] += np.where(unmappable, UNMAPPABLE, 0.0)[back]
+            for name in self.metrics:
+                metrics[name][lawful] = np.where(unmappable, np.nan, costs[name])[back]
+        return assess(metrics, violation, self.objectives, self.constraints)
+
+    def reasons(self, design: IntArray) -> list[str]:
+        """Laws and constraints that one design (knobs,) breaks; empty if none."""
+        laws = self.accelerator(design).validate()
+        if laws:
+            return laws
+        evaluation = self.evaluate(np.asarray(design, dtype=np.int64)[None])
+        if np.isnan(evaluation.metrics["latency_ms"][0]):
+            return ["an operator has no tiling that fits the scratchpads: enlarge them"]
+        return broken(evaluation.metrics, self.constraints)
+
+    def masks(self) -> tuple[BoolArray, ...]:
+        """Per knob, (values,): True where some lawful design has that value."""
+        free = tuple(np.ones(len(k.values), dtype=np.bool_) for k in self.choices.knobs)
+        return free + self.hardware.masks()
+
+    def _hardware_spec(self) -> dict[str, object]:
+        """Fields of `describe` that all these problems have."""
+        return {
+            "base": self.hardware.base.to_dict(),
+            # A list, because the order of knobs matters and that of JSON keys does not.
+            "knobs": [[name, list(values)] for name, values in self.hardware.knobs.items()],
+            "objectives": [objective.name for objective in self.objectives],
+            "constraints": [str(constraint) for constraint in self.constraints],
+            "mapping": self.workload.mapping,
+        }
+
+
+def distinct(designs: IntArray, space: Space) -> tuple[IntArray, IntArray]:
+    """Rows (u,) of the first of each distinct design, and for each of n designs its place there."""
+    if space.size < 2**63:
+        keys = np.ravel_multi_index(tuple(designs.T), tuple(space.cardinalities))
+        _, unique, back = np.unique(keys, return_index=True, return_inverse=True)
+    else:
+        _, unique, back = np.unique(designs, axis=0, return_index=True, return_inverse=True)
+    return unique, back
+
+
+def parse_hardware(base: object, knobs: object) -> SystolicSpace:
+    """The accelerators of a specification.
+
+    Args:
+        base: name or path of a preset, or parameters by name, or a `SystolicArray`.
+        knobs: None for `DEFAULT_KNOBS`, values by parameter name, or a list of pairs of both.
+
+    Raises:
+        ProblemError: if either is of another form.
+        AcceleratorError: if a parameter or value is illegal.
+    """
+    if isinstance(base, str):
+        base = presets.load(base)
+    elif isinstance(base, Mapping):
+        base = SystolicArray.from_dict(base, "base")
+    if not isinstance(base, SystolicArray):
+        raise ProblemError(f"base = {base!r}: must be a preset or accelerator parameters by name")
+    pairs = DEFAULT_KNOBS if knobs is None else knobs
+    try:
+        listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)  # type: ignore[call-overload]  # what is no pair of lists raises below
+        table: dict[str, tuple[Value, ...]] = {str(k): tuple(values) for k, values in listed}
+    except (TypeError, ValueError):
+        raise ProblemError(f"knobs = {knobs!r}: must be lists of values by parameter") from None
+    if not table or len(table) < len(listed):
+        raise ProblemError(f"knobs = {knobs!r}: must name at least one parameter, each once")
+    return SystolicSpace(base, table)
