@@ -1,9 +1,10 @@
 """The exact closed form of a tiled operator's time, traffic and energy.
 
 The machine (docs/microarchitecture.md): three in-order queues, load, execute and store, share one
-DRAM channel; every scratchpad has two halves. While step i computes, the channel first stores the
-output finished by step i-1, then loads the operands of step i+1, each as soon as a half is free.
-Both are released by the end of step i-1, so steps advance in lockstep:
+DRAM channel, which serves who asked first; every scratchpad has two halves. While step i computes,
+the channel first stores the output finished by step i-1, then loads the operands of step i+1: both
+wait for the end of step i-1, and neither can overtake the load of step i. Steps so advance in
+lockstep:
 
     T = L_0 + sum_i max(C_i, S_(i-1) + L_(i+1)) + S_last.
 
@@ -66,7 +67,7 @@ def _part(total: int, tile: int, index: int) -> int:
 
 @njit(cache=True)
 def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArray) -> None:
-    """Costs an Einsum on the array under a tiling; writes `Cost` columns up to DRAM_OUTPUT..
+    """Costs an Einsum on the array under a tiling; writes all `Cost` columns.
 
     Args:
         design: row of `Design` columns.
@@ -218,7 +219,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     cost[Cost.OUTPUT_READ] = psum_write * accumulator
     cost[Cost.MAC_OPS] = outputs * C * R * S * passes
     cost[Cost.VECTOR_OPS] = op[Op.EPILOGUE_OPS]
-    _energy(design, cost)
+    fill_energy(design, cost)
 
 
 @njit(cache=True)
@@ -362,11 +363,11 @@ def vector_cost(design: FloatArray, op: IntArray, cost: FloatArray) -> None:
     cost[Cost.OUTPUT_WRITE] = out_bytes
     cost[Cost.OUTPUT_READ] = out_bytes
     cost[Cost.VECTOR_OPS] = ops
-    _energy(design, cost)
+    fill_energy(design, cost)
 
 
 @njit(cache=True)
-def _energy(design: FloatArray, cost: FloatArray) -> None:
+def fill_energy(design: FloatArray, cost: FloatArray) -> None:
     """Fills the energy columns from the counts: operations and bytes times energy of each."""
     cost[Cost.MAC_ENERGY] = cost[Cost.MAC_OPS] * design[Design.MAC_PJ]
     cost[Cost.VECTOR_ENERGY] = cost[Cost.VECTOR_OPS] * design[Design.VECTOR_PJ]

@@ -1,0 +1,137 @@
+"""Graph scheduling: an engine for every operator, elementwise operators fused into their producer.
+
+An elementwise operator with one moving operand runs in the output path of the Einsum that alone
+feeds it: between accumulators and DRAM, on the vector unit, without traffic of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dovetail.errors import MappingError
+from dovetail.ir.network import Network
+from dovetail.ir.operator import Affine, Einsum, Operator
+from dovetail.ir.schedule import Placement, Schedule
+from dovetail.ir.space import IntArray
+from dovetail.ir.tensor import Tensor
+from dovetail.sim.columns import ENGINES, Op
+
+FUSIBLE = frozenset(
+    "relu clip leaky_relu prelu hard_sigmoid hard_swish sigmoid tanh silu erf gelu elu softplus "
+    "quantize batchnorm cast add sub mul div neg abs sqrt reciprocal exp log".split()
+)
+"""Elementwise kinds; those with a second operand fuse only if that operand is a parameter."""
+
+RANKS = ("G", "N", "K", "C", "P", "Q", "R", "S")
+PARTIAL_READERS = frozenset({"gather", "slice", "split"})
+"""Operators that read only what they return, not their whole input."""
+
+
+def schedule(network: Network) -> Schedule:
+    """Places every operator of a network, in order.
+
+    Args:
+        network: what is computed.
+
+    Returns:
+        One placement per operator that is not fused into another.
+    """
+    host: dict[str, int] = {}
+    chains: list[list[Operator]] = []
+    for op in network.operators:
+        chain = _host_of(network, op, host)
+        if chain is not None:
+            chains[chain].append(op)
+            host[op.outputs[0]] = chain
+            continue
+        if op.einsum is not None:
+            host[op.outputs[0]] = len(chains)
+        chains.append([op])
+    placements = (Placement(chain[0], engine_of(chain[0]), tuple(chain[1:])) for chain in chains)
+    return Schedule(network.name, tuple(placements))
+
+
+def engine_of(op: Operator) -> str:
+    """`array` for an Einsum, `none` for a view, else `vector`."""
+    if op.einsum is not None:
+        return "array"
+    return "none" if op.is_view else "vector"
+
+
+def _host_of(network: Network, op: Operator, host: dict[str, int]) -> int | None:
+    if op.kind not in FUSIBLE or len(op.outputs) != 1:
+        return None
+    moving = [name for name in op.inputs if not network.tensor[name].is_parameter]
+    if len(moving) != 1 or moving[0] not in host or moving[0] in network.outputs:
+        return None
+    same_size = network.tensor[op.outputs[0]].elements == network.tensor[moving[0]].elements
+    alone = len(network.consumers[moving[0]]) == 1
+    return host[moving[0]] if same_size and alone else None
+
+
+def op_rows(network: Network, plan: Schedule) -> IntArray:
+    """Rows of `Op` columns, one per placement, (placements, len(Op)).
+
+    Raises:
+        MappingError: if an Einsum has ranks that no convolution has.
+    """
+    return np.stack([_row(network, placement) for placement in plan.placements])
+
+
+def _row(network: Network, placement: Placement) -> IntArray:
+    op = placement.operator
+    row = np.zeros(len(Op), dtype=np.int64)
+    row[Op.ENGINE] = ENGINES.index(placement.engine)
+    last = placement.fused[-1] if placement.fused else op
+    row[Op.OUTPUT_BITS] = _bits(network.tensor[last.outputs[0]])
+    if op.einsum is not None:
+        _fill_einsum(network, op, op.einsum, row)
+        row[Op.EPILOGUE_OPS] = sum(fused.vector_ops for fused in placement.fused)
+    elif placement.engine == "vector":
+        row[Op.IN_ELEMENTS], row[Op.INPUT_BITS] = _vector_inputs(network, op)
+        row[Op.OUT_ELEMENTS] = sum(network.tensor[name].elements for name in op.outputs)
+        row[Op.VECTOR_OPS] = op.vector_ops
+    return row
+
+
+def _fill_einsum(network: Network, op: Operator, einsum: Einsum, row: IntArray) -> None:
+    strange = [name for name, _ in einsum.ranks if name not in RANKS]
+    if strange or len(einsum.operands) != 2:
+        raise MappingError(
+            f"operator '{op.name}' has {len(einsum.operands)} factors over ranks "
+            f"{[name for name, _ in einsum.ranks]}: an array runs two factors over {list(RANKS)}"
+        )
+    for rank in RANKS:
+        row[Op[rank]] = einsum.extent(rank)
+    moving, weight = (network.tensor[access.tensor] for access in einsum.operands)
+    row[Op.INPUT_BITS], row[Op.WEIGHT_BITS] = _bits(moving), _bits(weight)
+    axes = (("P", "R", "H", Op.PAD_TOP, Op.HEIGHT), ("Q", "S", "W", Op.PAD_LEFT, Op.WIDTH))
+    for output, kernel, letter, pad, size in axes:
+        index, extent = _axis(einsum, moving, output, kernel)
+        row[Op[f"STRIDE_{letter}"]] = max(1, index.coefficient(output))
+        row[Op[f"DILATION_{letter}"]] = max(1, index.coefficient(kernel))
+        row[pad] = -index.offset
+        row[size] = extent
+
+
+def _axis(einsum: Einsum, moving: Tensor, output: str, kernel: str) -> tuple[Affine, int]:
+    """Index of the input dimension that slides with `output`, and its extent."""
+    indices = einsum.operands[0].indices
+    for position, index in enumerate(indices):
+        if index.coefficient(kernel):
+            return index, moving.shape[position]
+    return Affine(((output, 1),)), einsum.extent(output)
+
+
+def _vector_inputs(network: Network, op: Operator) -> tuple[int, int]:
+    tensors = [network.tensor[name] for name in op.inputs]
+    elements = sum(tensor.elements for tensor in tensors)
+    if op.kind in PARTIAL_READERS:
+        elements = sum(network.tensor[name].elements for name in op.outputs)
+    return elements, _bits(tensors[0]) if tensors else 0
+
+
+def _bits(tensor: Tensor) -> int:
+    """Width of a quantized tensor; 0, the accelerator's operand width, for floating formats."""
+    return tensor.format.bits if tensor.format.kind == "int" else 0
+
