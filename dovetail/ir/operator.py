@@ -11,6 +11,10 @@ VIEW_KINDS = frozenset({"reshape", "flatten", "squeeze", "unsqueeze", "identity"
 """Operators that rename data without moving it: they cost nothing on any engine."""
 
 
+MAX_MACS = 2**60
+"""Bound of one operator, so that the models' 64-bit counts cannot overflow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Affine:
     """An index of one tensor dimension: sum of coefficient x rank, plus an offset.
@@ -66,6 +70,8 @@ class Einsum:
         for name, extent in self.ranks:
             if extent < 1:
                 raise NetworkError(f"einsum rank {name} = {extent}: must be >= 1")
+        if self.macs > MAX_MACS:
+            raise NetworkError(f"einsum of {self.macs} multiply-accumulates: at most 2^60 are legal")
         used = self.output.ranks.union(*(access.ranks for access in self.operands))
         if not used <= known:
             raise NetworkError(f"einsum uses undeclared ranks {sorted(used - known)}")

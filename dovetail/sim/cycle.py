@@ -45,7 +45,7 @@ class Timing:
         cycles: until the last queue is empty.
         engine_cycles: cycles in which the engine computed.
         fill: cycles until its first computation began: the first load.
-        drain: cycles from its last computation to the end.
+        drain: cycles of its last store.
         runs: (instruction, executions) pairs.
         events: every execution in order of start, if traced.
     """
@@ -116,7 +116,7 @@ def run(program: Program, design: FloatArray, *, trace: bool = False) -> Timing:
     runs = np.zeros(len(code.instructions), dtype=np.int64)
     events = np.zeros((MAX_EVENTS if trace else 0, 4), dtype=np.int64)
     credits = np.array([INITIAL_TOKENS.get(token, 0) for token in TOKEN_ORDER], dtype=np.int64)
-    end, executed, traced, stuck = queues.run_queues(
+    end, traced, stuck = queues.run_queues(
         start, *arrays, credits, code.loops, runs, events
     )
     if stuck:
@@ -131,7 +131,7 @@ def run(program: Program, design: FloatArray, *, trace: bool = False) -> Timing:
         cycles=int(end),
         engine_cycles=busy,
         fill=code.cycles[0],
-        drain=int(end - executed),
+        drain=code.last_store,
         runs=counted,
         events=tuple(
             Event(code.instructions[i], int(queue), int(first), int(last))
@@ -148,6 +148,7 @@ class _Code:
         self.instructions: list[Instruction] = []
         self.cycles: list[int] = []
         self.loops = 0
+        self.last_store = 0
         self._numbers: dict[Instruction, int] = {}
         self._streams: list[list[tuple[int, int, int, int, int]]] = [[], [], []]
 
@@ -182,6 +183,8 @@ class _Code:
         queue = {Load: queues.LOAD_QUEUE, Store: queues.STORE_QUEUE}.get(
             type(item), queues.EXECUTE_QUEUE
         )
+        if queue == queues.STORE_QUEUE:
+            self.last_store = self.cycles[number]
         masks = (_mask(item.waits), _mask(item.signals))
         self._streams[queue].append((queues.INSTRUCTION, number, self.cycles[number], *masks))
 

@@ -62,7 +62,7 @@ SNAPSHOT = QUEUES * (3 + MAX_DEPTH) + 1 + TOKENS * (1 + RING)
 def run_queues(
     start: IntArray, kind: IntArray, argument: IntArray, duration: IntArray, waits: IntArray,
     signals: IntArray, credits: IntArray, loops: int, runs: IntArray, trace: IntArray,
-) -> tuple[int, int, int, int]:  # fmt: skip
+) -> tuple[int, int, int]:  # fmt: skip
     """Runs compiled queues to their end.
 
     Args:
@@ -79,7 +79,7 @@ def run_queues(
         trace: (events, 4) written: instruction, queue, start, end; no fast-forward if it has rows.
 
     Returns:
-        End cycle, end of the last execution, traced events, and 1 if the program deadlocked.
+        End cycle, traced events, and 1 if the program deadlocked.
     """
     pc = start.copy()
     free = np.zeros(QUEUES, dtype=np.int64)
@@ -95,7 +95,6 @@ def run_queues(
     seen_runs = np.zeros((loops + 1, runs.shape[0]), dtype=np.int64)
     state = np.zeros(SNAPSHOT, dtype=np.int64)
     channel = 0
-    executed = 0
     latest = 0
     events = 0
     while True:
@@ -146,7 +145,6 @@ def run_queues(
                                     if inside[other, loop] == 1:
                                         left[other, loop] -= skip
                                 channel += shift
-                                executed += shift
                                 for token in range(TOKENS):
                                     for i in range(RING):
                                         ring[token, i] += shift
@@ -196,9 +194,7 @@ def run_queues(
                 ring[token, (head[token] + held[token]) % RING] = end
                 held[token] += 1
         free[chosen] = end
-        if chosen == EXECUTE_QUEUE:
-            executed = end
-        elif duration[at] > 0:
+        if chosen != EXECUTE_QUEUE and duration[at] > 0:
             channel = end
         runs[argument[at]] += 1
         if events < trace.shape[0]:
@@ -212,4 +208,4 @@ def run_queues(
     for queue in range(QUEUES):
         if kind[pc[queue]] != HALT:
             stuck = 1
-    return max(free.max(), channel), executed, events, stuck
+    return max(free.max(), channel), events, stuck
