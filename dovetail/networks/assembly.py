@@ -131,6 +131,14 @@ class Assembler:
             )
         )
 
+    def product(
+        self, name: str, a: Value, b: Value, output: Value, views: tuple[Shape, Shape]
+    ) -> None:
+        """Adds the product of a and b, whose elements are seen as tensors of shape `views`."""
+        left = replace(self._tensor(a), shape=views[0])
+        right = replace(self._tensor(b), shape=views[1])
+        self._append(operators.matmul(self._fresh(name), left, right, self._tensor(output)))
+
     def build(self, outputs: Sequence[Value]) -> Network:
         """The network that returns `outputs`."""
         names = tuple(self._tensor(value).name for value in outputs)

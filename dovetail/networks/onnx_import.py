@@ -70,7 +70,7 @@ def from_onnx_model(
     model: Any, name: str | None = None, *, dims: Mapping[str, int] | None = None
 ) -> Network:
     """Network of an `onnx.ModelProto` in memory; arguments and errors as of `load_onnx`."""
-    return _guarded(model, name or "onnx", dims, None)
+    return _guarded(model, name or model.graph.name or "onnx", dims, None)
 
 
 def _guarded(
@@ -87,6 +87,29 @@ def _guarded(
 
 
 def _network(model: Any, name: str, dims: dict[str, int], external: ExternalData | None) -> Network:
+    scope = interpret(model, name, dims, external)
+    outputs = [value.name for value in model.graph.output]
+    missing = [output for output in outputs if output not in scope.values]
+    if missing or not outputs:
+        what = f"returns '{missing[0]}', which no node writes" if missing else "has no outputs"
+        raise NetworkError(f"model '{name}' {what}")
+    return scope.graph.build([scope.values[output] for output in outputs])
+
+
+def interpret(
+    model: Any, name: str, dims: dict[str, int], external: ExternalData | None = None
+) -> Scope:
+    """Everything that is known of a model's values after importing all of its nodes.
+
+    Args:
+        model: the `onnx.ModelProto`.
+        name: name of the network.
+        dims: extents of symbolic input dimensions.
+        external: finds external weights; None refuses them.
+
+    Raises:
+        NetworkError: if a node cannot be imported.
+    """
     graph = model.graph
     if not graph.node:
         raise NetworkError(f"model '{name}' has no operators; is it an ONNX model?")
@@ -103,12 +126,7 @@ def _network(model: Any, name: str, dims: dict[str, int], external: ExternalData
     scope = Scope(assembler, values, _opset(model), used)
     for proto in ordered(graph.node, set(values)):
         _import_node(proto, scope)
-    outputs = [v.name for v in graph.output]
-    missing = [output for output in outputs if output not in values]
-    if missing or not outputs:
-        what = f"returns '{missing[0]}', which no node writes" if missing else "has no outputs"
-        raise NetworkError(f"model '{name}' {what}")
-    return assembler.build([values[output] for output in outputs])
+    return scope
 
 
 def _opset(model: Any) -> int:

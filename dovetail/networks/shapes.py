@@ -61,6 +61,8 @@ def broadcast_along(x: Shape, operand: Shape, axis: int | None) -> Shape:
     Raises:
         NetworkError: if the operand does not lie within x.
     """
+    if math.prod(operand) == 1:
+        return ()
     start = len(x) - len(operand) if axis is None else normalize_axis(axis, len(x))
     tail = len(x) - start - len(operand)
     if start < 0 or tail < 0:

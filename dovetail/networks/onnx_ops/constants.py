@@ -151,7 +151,7 @@ def non_zero(node: Node) -> None:
 def one_hot(node: Node) -> None:
     """OneHot of activations or constants: a comparison per output element."""
     indices = node.input(0)
-    depth = node.known_ints(1)[0]
+    depth = int(node.known(1).reshape(-1)[0])
     axis = node.integer("axis", -1)
     rank = len(indices.shape) + 1
     if depth < 1 or not -rank <= axis < rank:

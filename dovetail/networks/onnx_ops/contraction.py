@@ -8,7 +8,7 @@ import numpy as np
 
 from dovetail.ir.tensor import INT32, NumberFormat
 from dovetail.networks.assembly import Value
-from dovetail.networks.onnx_ops.node import Node
+from dovetail.networks.onnx_ops.node import FOLD_ELEMENTS, Node
 from dovetail.networks.onnx_ops.windows import window_of
 from dovetail.networks.operators import Window
 from dovetail.networks.shapes import Shape, broadcast
@@ -94,12 +94,9 @@ def conv_transpose(node: Node) -> None:
         return
     pixels, taps = batch * math.prod(sizes), weight.shape[1] * math.prod(kernel)
     columns = Value(f"{node.output()}.columns", (groups, pixels, taps), x.format)
-    node.scope.graph.matmul(
-        node.name,
-        Value(x.name, (groups, pixels, channels // groups), x.format, x.constant),
-        Value(weight.name, (groups, channels // groups, taps), weight.format, weight.constant),
-        columns,
-    )
+    depth = channels // groups
+    views = ((groups, pixels, depth), (groups, depth, taps))
+    node.scope.graph.product(node.name, x, weight, columns, views)
     read = [columns] if bias is None else [columns, bias]
     node.emit("col2im", shape, read, work=columns.elements)
 
@@ -167,7 +164,8 @@ def _emit_matmul(node: Node, a: Value, b: Value, name: str, form: NumberFormat) 
     )
     if a.constant and b.constant:
         data = None
-        if a.data is not None and b.data is not None and math.prod(shape) <= 4096:
+        exact = node.op == "MatMul" and math.prod(shape) <= FOLD_ELEMENTS
+        if exact and a.data is not None and b.data is not None:
             data = np.matmul(a.data, b.data)
         return node.define(Value(name, shape, form, constant=True, data=data))
     output = Value(name, shape, form)

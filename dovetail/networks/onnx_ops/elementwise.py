@@ -14,7 +14,7 @@ from dovetail.errors import NetworkError
 from dovetail.ir.tensor import FLOAT32, INT8
 from dovetail.networks.assembly import Value
 from dovetail.networks.onnx_ops.formats import format_of
-from dovetail.networks.onnx_ops.node import Fold, Node
+from dovetail.networks.onnx_ops.node import Extra, Fold, Node
 from dovetail.networks.shapes import broadcast, broadcast_along
 
 
@@ -83,6 +83,7 @@ def unary(node: Node) -> None:
 def binary(node: Node) -> None:
     """Two operands that broadcast; before opset 7 the second may align with an axis."""
     kind, fold = BINARY[node.op]
+    fold = np.fmod if node.flag("fmod") else fold
     a, b = node.input(0), node.input(1)
     aligned = b.shape
     if node.flag("broadcast"):
@@ -155,9 +156,8 @@ def quantize(node: Node) -> None:
     for name in ("axis", "block_size", "output_dtype"):
         node.integer(name, 0)
     if node.op == "DynamicQuantizeLinear":
-        node.emit("quantize", x.shape, [x], form=INT8)
-        for index, form in ((1, FLOAT32), (2, INT8)):
-            node.define(Value(node.output(index), (), form))
+        extra: list[Extra] = [(1, (), FLOAT32), (2, (), INT8)]
+        node.emit("quantize", x.shape, [x], form=INT8, extra=extra)
         return
     zero = node.optional(2)
     read = [x] if node.input(1).is_immediate else [x, node.input(1)]

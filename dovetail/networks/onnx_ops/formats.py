@@ -29,6 +29,13 @@ FORMATS: dict[int, NumberFormat] = {
 """Formats by ONNX element type; an element that needs a byte alone, such as a bool, has 8 bits."""
 
 
+_SMALL = {
+    "bfloat16": BFLOAT16, "float8": NumberFormat("float", 8), "float4": NumberFormat("float", 4),
+    "int4": INT4, "uint4": INT4, "int2": NumberFormat("int", 2), "uint2": NumberFormat("int", 2),
+}  # fmt: skip
+"""Formats of numpy's extension types, by the start of their name."""
+
+
 def format_of(elem_type: int, what: str) -> NumberFormat:
     """Format of an ONNX element type.
 
@@ -44,8 +51,9 @@ def format_of(elem_type: int, what: str) -> NumberFormat:
 
 def format_of_array(dtype: np.dtype[Any], what: str) -> NumberFormat:
     """Format of a numpy array's elements; a plain python number's array has 64 bits."""
-    if dtype.name == "bfloat16":
-        return BFLOAT16
+    for prefix, form in _SMALL.items():
+        if dtype.name.startswith(prefix):
+            return form
     if dtype.kind == "b":
         return INT8
     if dtype.kind in "iu":

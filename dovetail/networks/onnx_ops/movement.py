@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.ir.tensor import INT8
 from dovetail.networks import shapes
 from dovetail.networks.assembly import Value
 from dovetail.networks.onnx_ops.node import Node
@@ -20,7 +21,7 @@ def identity(node: Node) -> None:
     if node.op == "Dropout" and node.has(2) and bool(node.known(2).reshape(-1)[0]):
         raise node.fail("training_mode is true: export the model for inference")
     kind = "dropout" if node.op == "Dropout" else "identity"
-    node.emit(kind, x.shape, [x], fold=lambda a: a)
+    node.emit(kind, x.shape, [x], fold=lambda a: a, extra=[(1, x.shape, INT8)])
 
 
 def reshape(node: Node) -> None:
@@ -152,13 +153,10 @@ def gather_nd(node: Node) -> None:
 
 def scatter(node: Node) -> None:
     """Scatter, ScatterElements, ScatterND: writes updates into a copy of x."""
-    x = node.input(0)
+    x, updates = node.input(0), node.input(2)
     node.integer("axis", 0)
-    reduces = node.text("reduction", "none") != "none"
-    updates = node.input(2)
-    node.emit("scatter", x.shape, [x, node.input(1), updates])
-    if reduces:
-        raise node.fail("attribute 'reduction' is not supported")
+    kind = "scatter" if node.text("reduction", "none") == "none" else "scatter_reduce"
+    node.emit(kind, x.shape, [x, node.input(1), updates], work=updates.elements)
 
 
 def pad(node: Node) -> None:
@@ -202,7 +200,7 @@ def resize(node: Node) -> None:
     """Resize, Upsample: nearest neighbours move, others interpolate along each resized axis."""
     x = node.input(0)
     mode = node.text("mode", "nearest")
-    for name in ("coordinate_transformation_mode", "nearest_mode", "keep_aspect_ratio_policy"):
+    for name in ("coordinate_transformation_mode", "nearest_mode"):
         node.text(name, "")
     for name in ("cubic_coeff_a", "extrapolation_value"):
         node.real(name, 0.0)
@@ -233,6 +231,11 @@ def _resized(node: Node, x: Value) -> Shape:
     sizes = node.known_ints(3)
     if len(sizes) != len(axes):
         raise node.fail(f"sizes {sizes[:8]} do not fit {list(x.shape)}")
+    policy = node.text("keep_aspect_ratio_policy", "stretch")
+    if policy != "stretch":
+        factors = [size / x.shape[axis] for axis, size in zip(axes, sizes, strict=True)]
+        factor = min(factors) if policy == "not_larger" else max(factors)
+        sizes = [math.floor(x.shape[axis] * factor + 0.5) for axis in axes]
     for axis, size in zip(axes, sizes, strict=True):
         shape[axis] = size
     return tuple(shape)

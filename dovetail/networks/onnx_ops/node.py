@@ -23,6 +23,7 @@ FOLD_BUDGET = 2**22
 """Elements that one import computes in total, so that a small file cannot fill the memory."""
 
 Fold = Callable[..., Any]
+Extra = tuple[int, Shape, NumberFormat]
 
 COSTLESS_ATTRIBUTES = frozenset({
     "epsilon", "momentum", "alpha", "beta", "gamma", "bias", "lambd", "consumed_inputs", "seed",
@@ -195,6 +196,7 @@ class Node:
     def emit(
         self, kind: str, shape: Shape, inputs: Sequence[Value] | None = None, *,
         work: int | None = None, fold: Fold | None = None, form: NumberFormat | None = None,
+        extra: Sequence[Extra] = (),
     ) -> Value:  # fmt: skip
         """Adds an operator that writes output 0, or folds it if all inputs are constant.
 
@@ -205,28 +207,47 @@ class Node:
             work: units of work, the output's elements by default.
             fold: computes the output's elements from those of `inputs`.
             form: number format of the output, that of the first input by default.
+            extra: index, shape and format of further outputs, written if anything reads them.
         """
-        return self.emit_many(kind, [shape], inputs, work=work, fold=fold, form=form)[0]
+        return self.emit_many(kind, [shape], inputs, work=work, fold=fold, form=form, extra=extra)[
+            0
+        ]
 
     def emit_many(
         self, kind: str, shapes: Sequence[Shape], inputs: Sequence[Value] | None = None, *,
         work: int | None = None, fold: Fold | None = None, form: NumberFormat | None = None,
+        extra: Sequence[Extra] = (),
     ) -> list[Value]:  # fmt: skip
         """Adds an operator that writes the first outputs, like `emit`; `fold` returns a list."""
         read = list(self.given() if inputs is None else inputs)
         form = form or (read[0].format if read else None)
         names = [self.output(i) for i in range(len(shapes))]
+        wanted = [
+            (self.outputs[index], shape, extra_form)
+            for index, shape, extra_form in extra
+            if index < len(self.outputs) and self.outputs[index] in self.scope.used
+        ]
         if all(value.constant for value in read):
             folded = self._fold(shapes, read, fold, single=len(shapes) == 1)
-            return [
-                self.define(self._constant(name, shape, form, data))
-                for name, shape, data in zip(names, shapes, folded, strict=True)
-            ]
-        if form is None:
+            parts = zip(names, shapes, folded, strict=True)
+            main = [self._constant(name, shape, form, data) for name, shape, data in parts]
+            more = [Value(*entry, constant=True) for entry in wanted]
+        elif form is None:
             raise self.fail("has no inputs")
-        written = [Value(n, s, form) for n, s in zip(names, shapes, strict=True)]
-        self.scope.graph.vector(self.name, kind, read, written, work)
-        return [self.define(value) for value in written]
+        else:
+            main = [_activation(n, s, form) for n, s in zip(names, shapes, strict=True)]
+            more = [_activation(*entry) for entry in wanted]
+            self._append(kind, read, main, more, work)
+        return [self.define(value) for value in (*main, *more)][: len(main)]
+
+    def _append(
+        self, kind: str, read: list[Value], main: list[Value], more: list[Value], work: int | None
+    ) -> None:
+        work = sum(value.elements for value in main) if work is None else work
+        written = [value for value in (*main, *more) if not value.constant]
+        if written:
+            full = [value for value in read if value.elements]
+            self.scope.graph.vector(self.name, kind, full, written, work)
 
     def output(self, index: int = 0) -> str:
         """Name of output `index`; a made-up one if it is left out."""
@@ -278,3 +299,10 @@ class Node:
         if form is None:
             raise self.fail(f"constant '{name}' is too large to fold")
         return Value(name, shape, form, constant=True, data=data)
+
+
+def _activation(name: str, shape: Shape, form: NumberFormat) -> Value:
+    """Value of an operator's output; one without elements is a constant that nothing computes."""
+    if math.prod(shape):
+        return Value(name, shape, form)
+    return Value(name, shape, form, constant=True, data=np.empty(shape, np.float32))

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.ir.tensor import FLOAT32
 from dovetail.networks.assembly import Value
 from dovetail.networks.onnx_ops.formats import INT64
-from dovetail.networks.onnx_ops.node import Fold, Node
+from dovetail.networks.onnx_ops.node import Extra, Fold, Node
 from dovetail.networks.shapes import normalize_axes, normalize_axis, reduced, replaced
 
 NORMS = {
@@ -49,7 +50,16 @@ def norm(node: Node) -> None:
             if node.input(index).shape != (channels,):
                 given = node.input(index)
                 raise node.fail(f"'{given.name}' {list(given.shape)} must be ({channels},)")
-    node.emit(NORMS[node.op], x.shape, read)
+    node.emit(NORMS[node.op], x.shape, read, extra=_statistics(node, x))
+
+
+def _statistics(node: Node, x: Value) -> list[Extra]:
+    """Mean and inverse deviation that a layer normalization may also return."""
+    if node.op != "LayerNormalization":
+        return []
+    axis = normalize_axis(node.integer("axis", -1), len(x.shape))
+    shape = reduced(x.shape, range(axis, len(x.shape)), keep=True)
+    return [(1, shape, FLOAT32), (2, shape, FLOAT32)]
 
 
 def lrn(node: Node) -> None:
@@ -106,8 +116,7 @@ def top_k(node: Node) -> None:
         raise node.fail(f"k = {count} of an axis of {x.shape[axis]}")
     shape = replaced(x.shape, axis, count)
     work = x.elements * max(1, math.ceil(math.log2(count + 1)))
-    node.emit("topk", shape, [x], work=work)
-    node.define(Value(node.output(1), shape, INT64))
+    node.emit("topk", shape, [x], work=work, extra=[(1, shape, INT64)])
 
 
 def cumulative_sum(node: Node) -> None:

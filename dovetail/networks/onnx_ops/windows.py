@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dovetail.networks.onnx_ops.formats import INT64
 from dovetail.networks.onnx_ops.node import Node
 from dovetail.networks.shapes import Shape, same_padding, window_outputs
 
@@ -76,7 +77,8 @@ def pool(node: Node) -> None:
     node.integer("p", 2)
     window = window_of(node, x.shape[2:])
     shape = (*x.shape[:2], *window.outputs(x.shape[2:]))
-    node.emit(POOLS[node.op], shape, [x], work=math.prod(shape) * math.prod(window.kernel))
+    work = math.prod(shape) * math.prod(window.kernel)
+    node.emit(POOLS[node.op], shape, [x], work=work, extra=[(1, shape, INT64)])
 
 
 def global_pool(node: Node) -> None:
