@@ -43,8 +43,8 @@ def load_onnx(
     Args:
         path: the file; external weights are looked for beside it.
         name: name of the network, by default that of the file.
-        dims: extents of symbolic input dimensions, by their name (`batch`) or by input and axis
-            (`x[0]`).
+        dims: extents of symbolic input dimensions, by their name (`batch`), by input and axis
+            (`x[0]`), or by an axis of all inputs (`[0]`).
 
     Raises:
         NetworkError: if the file cannot be read, is malformed, leaves an input dimension open, or
@@ -176,7 +176,8 @@ def _input_shape(proto: Any, dims: Mapping[str, int], unused: set[str]) -> tuple
         raise NetworkError(f"input '{proto.name}' has no shape: declare it when exporting")
     shape = []
     for axis, dim in enumerate(tensor.shape.dim):
-        keys = [key for key in (dim.dim_param, f"{proto.name}[{axis}]") if key and key in dims]
+        candidates = (dim.dim_param, f"[{axis}]", f"{proto.name}[{axis}]")
+        keys = [key for key in candidates if key and key in dims]
         unused.difference_update(keys)
         extent = dims[keys[-1]] if keys else dim.dim_value
         if extent < 1:

@@ -26,7 +26,8 @@ def load_network(spec: str, *, batch: int | None = None) -> Network:
     Args:
         spec: a name of `names()`, or the path of an ONNX model or a SCALE-Sim topology
             (`.onnx`, `.csv`).
-        batch: inputs per inference; None keeps the network's own.
+        batch: inputs per inference, the first dimension of all inputs of an ONNX model; None
+            keeps the network's own.
 
     Raises:
         UnknownNameError: if it is neither a known name nor a path with one of the suffixes.
@@ -97,7 +98,7 @@ def _load_file(spec: str, suffix: str, batch: int | None) -> Network:
     if suffix == ".onnx":
         from dovetail.networks.onnx_import import load_onnx
 
-        return load_onnx(path, batch=batch)
+        return load_onnx(path, dims=None if batch is None else {"[0]": batch})
     from dovetail.networks.scalesim import load_scalesim
 
     return load_scalesim(path, batch=batch or 1)

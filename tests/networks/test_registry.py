@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import types
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -91,20 +90,21 @@ def test_csv_files_in_either_case(tmp_path: Path) -> None:
         assert load_network(str(tmp_path / name)).macs == 120
 
 
-def test_onnx_files_reach_their_importer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_files_take_a_batch(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "graph",
+        [onnx.helper.make_tensor_value_info("x", floats, ["samples", 4])],
+        [onnx.helper.make_tensor_value_info("y", floats, None)],
+        [onnx.helper.make_tensor("w", floats, (4, 5), [0.0] * 20)],
+    )
     path = tmp_path / "model.onnx"
-    path.write_bytes(b"")
-    calls = []
-
-    def load_onnx(path: Path, *, batch: int | None = None) -> Network:
-        calls.append((path, batch))
-        return NETWORKS["autoencoder"]()
-
-    fake = types.ModuleType("dovetail.networks.onnx_import")
-    monkeypatch.setattr(fake, "load_onnx", load_onnx, raising=False)
-    monkeypatch.setitem(sys.modules, "dovetail.networks.onnx_import", fake)
-    load_network(str(path), batch=7)
-    assert calls == [(path, 7)]
+    onnx.save(onnx.helper.make_model(graph), path)
+    assert load_network(str(path), batch=7).macs == 7 * 20
+    with pytest.raises(NetworkError, match="not set"):
+        load_network(str(path))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "onnx"])
