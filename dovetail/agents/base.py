@@ -1,0 +1,121 @@
+"""What every agent is: a batch of designs out, their evaluation in.
+
+An agent is made for a problem and a seed; from then on its asks depend only on what it is told.
+No agent reads a clock or the random state that other code uses, so a search is resumed by
+asking a fresh agent and telling it the stored evaluations again.
+
+An agent is a class with a frozen dataclass `Args` of documented settings; other packages add
+theirs under the entry point group `dovetail.agents`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any, Protocol, cast
+
+from dovetail.agents.settings import build_args
+from dovetail.envs.problem import DesignProblem, Evaluation
+from dovetail.errors import MissingExtraError, UnknownNameError
+from dovetail.ir.space import IntArray
+
+GROUP = "dovetail.agents"
+
+REGISTRY: dict[str, str] = {
+    "bayesian": "dovetail.agents.bayesian:BayesianAgent",
+    "maskable_ppo": "dovetail.agents.maskable_ppo:MaskablePPOAgent",
+    "nsga2": "dovetail.agents.nsga2:NSGA2Agent",
+    "ppo": "dovetail.agents.ppo:PPOAgent",
+    "random": "dovetail.agents.random_search:RandomAgent",
+}
+"""Agents of this package: name -> module:class. Loading a module needs no extra; making may."""
+
+
+class Agent(Protocol):
+    """A search strategy over a design space."""
+
+    def ask(self) -> IntArray:
+        """Next batch of designs to evaluate, (n, knobs); n is the agent's own batch size."""
+
+    def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
+        """Takes the evaluation of the designs asked last, in order.
+
+        A study that reaches its budget may tell only the first of them.
+        """
+
+
+class AgentFactory(Protocol):
+    """Makes an agent; the agent's class itself in this package."""
+
+    @property
+    def Args(self) -> type[Any]:  # noqa: N802
+        """Frozen dataclass of settings, all with defaults."""
+
+    def __call__(self, problem: DesignProblem, seed: int, args: Any) -> Agent:
+        """Agent for one search."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of all registered agents, sorted."""
+    return tuple(sorted({*REGISTRY, *(point.name for point in entry_points(group=GROUP))}))
+
+
+def factory(name: str) -> AgentFactory:
+    """Looks an agent up by name.
+
+    Raises:
+        UnknownNameError: if neither this package nor an entry point has it.
+    """
+    if name in REGISTRY:
+        module, _, attribute = REGISTRY[name].partition(":")
+        return cast(AgentFactory, getattr(import_module(module), attribute))
+    for point in entry_points(group=GROUP, name=name):
+        return cast(AgentFactory, point.load())
+    raise UnknownNameError("agent", name, names())
+
+
+def make_agent(
+    name: str,
+    problem: DesignProblem,
+    seed: int,
+    settings: Mapping[str, object] | None = None,
+) -> Agent:
+    """Makes an agent for one search.
+
+    Args:
+        name: one of `names()`.
+        problem: what it searches.
+        seed: any integer >= 0; same seed and same tells give the same asks.
+        settings: values of the agent's `Args` by name; defaults for the others.
+
+    Raises:
+        UnknownNameError: if no agent has that name.
+        ProblemError: if a setting is unknown or out of range.
+        MissingExtraError: if the agent needs a package that is not installed.
+    """
+    made = factory(name)
+    return made(problem, seed, build_args(name, made.Args, settings))
+
+
+def resolve_settings(name: str, settings: Mapping[str, object] | None = None) -> dict[str, object]:
+    """All settings of an agent by name, JSON-able, with defaults where none is given.
+
+    Raises:
+        UnknownNameError: if no agent has that name.
+        ProblemError: if a setting is unknown or out of range.
+    """
+    return dataclasses.asdict(build_args(name, factory(name).Args, settings))
+
+
+def require(feature: str, extra: str, *modules: str) -> None:
+    """Checks that optional modules are installed.
+
+    Raises:
+        MissingExtraError: naming the first that is not.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtraError(feature, extra, module)

@@ -1,0 +1,41 @@
+"""Proximal policy optimisation over whole designs, conditioned on preference weights.
+
+Knobs are sampled independently given the preferences; see `dovetail.agents.policy`.
+
+References:
+    Schulman et al., "Proximal Policy Optimization Algorithms", arXiv:1707.06347, 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dovetail.agents.base import require
+from dovetail.agents.policy import PolicyAgent, PolicyArgs, model_settings, silence
+from dovetail.envs.problem import DesignProblem
+
+
+@dataclass(frozen=True, slots=True)
+class PPOArgs(PolicyArgs):
+    """Settings of PPO: those of `PolicyArgs`."""
+
+
+class PPOAgent(PolicyAgent):
+    """PPO of stable-baselines3."""
+
+    Args = PPOArgs
+
+    def __init__(self, problem: DesignProblem, seed: int, args: PPOArgs) -> None:
+        require("agent 'ppo'", "rl", "torch", "stable_baselines3")
+        self._problem = problem
+        super().__init__(problem, seed, args)
+
+    def _make_model(self) -> Any:
+        from stable_baselines3 import PPO
+        from stable_baselines3.common.policies import ActorCriticPolicy
+
+        from dovetail.agents.distribution import padded
+
+        policy = padded(ActorCriticPolicy)
+        return silence(PPO(policy, **model_settings(self._problem, self._args)))

@@ -1,0 +1,95 @@
+"""Random variation of designs: crossover, mutation, and batches without repetition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dovetail.ir.space import BoolArray, FloatArray, IntArray, Space
+
+ATTEMPTS = 8
+"""Batches drawn in search of new designs before repetitions are let through."""
+
+
+class Variation:
+    """Crossover and mutation over a space's knobs.
+
+    Attributes:
+        space: the designs' space.
+        mutated_knobs: expected number of mutated knobs per child.
+        spread: mean step of an ordered knob, as a share of its number of values.
+        crossover: probability that a child mixes both parents.
+    """
+
+    def __init__(
+        self, space: Space, mutated_knobs: float, spread: float, crossover: float = 0.9
+    ) -> None:
+        self.space = space
+        self.mutated_knobs = mutated_knobs
+        self.spread = spread
+        self.crossover = crossover
+        self._cardinalities = space.cardinalities
+        self._ordered: BoolArray = np.array([knob.ordered for knob in space.knobs], dtype=np.bool_)
+        self._free = max(1, int((self._cardinalities > 1).sum()))
+
+    def children(self, rng: np.random.Generator, mothers: IntArray, fathers: IntArray) -> IntArray:
+        """Mixes parents knob by knob, then mutates.
+
+        Args:
+            rng: source of randomness.
+            mothers: (n, knobs).
+            fathers: (n, knobs).
+
+        Returns:
+            (n, knobs) children.
+        """
+        mixed = rng.random((len(mothers), 1)) < self.crossover
+        from_father = mixed & (rng.random(mothers.shape) < 0.5)
+        return self.mutate(rng, np.where(from_father, fathers, mothers))
+
+    def mutate(self, rng: np.random.Generator, designs: IntArray) -> IntArray:
+        """Moves ordered knobs by a geometric step and redraws categories, (n, knobs)."""
+        share = min(1.0, self.mutated_knobs / self._free)
+        chosen = rng.random(designs.shape) < share
+        stepped = self._step(rng, designs)
+        other = rng.integers(0, np.maximum(self._cardinalities - 1, 1), size=designs.shape)
+        redrawn = np.where(other >= designs, other + 1, other)
+        moved = np.where(self._ordered, stepped, redrawn)
+        return np.where(chosen & (self._cardinalities > 1), moved, designs)
+
+    def _step(self, rng: np.random.Generator, designs: IntArray) -> IntArray:
+        """Steps of 1 or more either way, cut at the ends of the range; never stays."""
+        mean: FloatArray = np.maximum(self.spread * self._cardinalities, 1.0)
+        size = rng.geometric(1.0 / mean, size=designs.shape)
+        above = self._cardinalities - 1 - designs
+        up = (rng.random(designs.shape) < 0.5) & (above > 0) | (designs == 0)
+        return np.where(up, designs + np.minimum(size, above), designs - np.minimum(size, designs))
+
+
+def fresh_rows(
+    make: Callable[[int], IntArray], count: int, seen: set[bytes], attempts: int = ATTEMPTS
+) -> IntArray:
+    """Draws rows that are new, and different from each other, as far as that succeeds.
+
+    Args:
+        make: draws n rows, (n, knobs).
+        count: rows wanted.
+        seen: rows not wanted, as bytes of int64.
+        attempts: draws of `count` rows before repetitions fill the batch.
+
+    Returns:
+        (count, knobs), new rows first.
+    """
+    found: dict[bytes, IntArray] = {}
+    rows = make(count)
+    for attempt in range(attempts):
+        for row in rows:
+            key = row.tobytes()
+            if key not in seen:
+                found.setdefault(key, row)
+        if len(found) >= count or attempt == attempts - 1:
+            break
+        rows = make(count)
+    fresh = list(found.values())[:count]
+    return np.array([*fresh, *rows[: count - len(fresh)]], dtype=np.int64)
