@@ -53,6 +53,8 @@ def load_onnx(
     path = Path(path)
     try:
         size = os.path.getsize(path)
+        if not path.is_file():
+            raise NetworkError(f"'{path}' is not a file")
         if size >= MAX_FILE_BYTES:
             raise NetworkError(
                 f"'{path}' holds {size} B; an ONNX file must stay below 2 GiB: store its "
@@ -70,7 +72,7 @@ def from_onnx_model(
     model: Any, name: str | None = None, *, dims: Mapping[str, int] | None = None
 ) -> Network:
     """Network of an `onnx.ModelProto` in memory; arguments and errors as of `load_onnx`."""
-    return _guarded(model, name or model.graph.name or "onnx", dims, None)
+    return _guarded(model, name or "onnx", dims, None)
 
 
 def _guarded(
