@@ -89,9 +89,9 @@ def build(
             use_system_verilog=False,
         )
     except RuntimeError as error:
-        reason = str(error).splitlines()[0].split(";")[0]
+        reason = str(error).splitlines()[0].split(".")[0]
         raise AcceleratorError(
-            f"kernel '{kernel}' at {clock_ps} ps with '{delay_model}': {reason}"
+            f"kernel '{kernel}' at {clock_ps} ps with '{delay_model}': {reason}; raise clock_ps"
         ) from error
     verilog = result.get_verilog_text()
     provenance: dict[str, str | int] = {
