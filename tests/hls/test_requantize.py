@@ -120,7 +120,9 @@ def test_errors_say_what_to_change(monkeypatch):
         build("requantize", clock_ps=2000, top="main_s8")
     with pytest.raises(UnknownNameError, match="known: asap7, sky130"):
         build("requantize", clock_ps=2000, delay_model="tsmc5")
-    with pytest.raises(AcceleratorError, match="100 ps with 'asap7': .*; raise clock_ps$") as error:
+    with pytest.raises(
+        AcceleratorError, match=r"100 ps with 'asap7': .*; raise clock_ps$"
+    ) as error:
         build("requantize", clock_ps=100)
     assert "\n" not in str(error.value)
     monkeypatch.setitem(sys.modules, "xls", None)
