@@ -28,18 +28,17 @@ class ProgressBar:
     def __init__(self, title: str = "search", console: Console | None = None) -> None:
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TextColumn("feasible {task.fields[feasible]}"),
-            TextColumn("front {task.fields[front]}"),
             TextColumn("hypervolume [bold]{task.fields[hypervolume]}"),
             TimeRemainingColumn(),
             console=console or Console(stderr=True),
             refresh_per_second=4,
         )
         self._task = self._progress.add_task(
-            title, total=None, rate="", feasible="0", front="0", hypervolume="0"
+            title, total=None, rate="", feasible="0", hypervolume="0"
         )
         self._drawn = float("-inf")
         self._first: tuple[float, int] | None = None
@@ -75,8 +74,7 @@ class ProgressBar:
             total=status.budget,
             completed=status.evaluations,
             rate=self._rate(status, now),
-            feasible=f"{status.feasible / max(status.evaluations, 1):.1%}",
-            front=str(len(status.archive)),
+            feasible=f"{status.feasible:,}",
             hypervolume=f"{status.archive.hypervolume:.5g}",
         )
 
