@@ -17,14 +17,13 @@ from numba import njit
 from dovetail.errors import UnknownNameError
 from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.sim.closed_form import array_cost, load_cycles, operand_bits, operand_passes
-from dovetail.sim.closed_form import store_cycles, vector_cost
-from dovetail.sim.columns import ARRAY, IS, OS, VECTOR, Cost, Op, Tile
-from dovetail.sim.tiles import ceil_div, packed_bytes, transfer_cycles, widest_span
+from dovetail.mappers.bound import TERMS, bound_terms, key_of, tiling_bound
+from dovetail.sim.closed_form import array_cost, operand_bits, vector_cost
+from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op, Tile
+from dovetail.sim.tiles import ceil_div, widest_span
 
 OBJECTIVES = ("latency", "energy", "edp")
 MAPPERS = ("greedy", "exhaustive")
-LATENCY, ENERGY, EDP = range(3)
 GREEDY, EXHAUSTIVE = range(2)
 TILE_COLUMNS = len(Tile)
 
@@ -51,7 +50,7 @@ def mapper_code(name: str) -> int:
     return MAPPERS.index(name)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _outputs_within(
     pixels: int, kernel: int, stride: int, dilation: int, size: int, count: int
 ) -> int:
@@ -63,7 +62,7 @@ def _outputs_within(
     return max(touching, pixels // kernel if stride > reach else 0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _pixel_tile(op: IntArray, max_in: int, max_out: int, tile: IntArray) -> bool:
     """Largest pixel tile with <= max_in input and <= max_out output pixels; False if none."""
     N, P, Q = op[Op.N], op[Op.P], op[Op.Q]
@@ -90,7 +89,7 @@ def _pixel_tile(op: IntArray, max_in: int, max_out: int, tile: IntArray) -> bool
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _place(
     design: FloatArray, op: IntArray, tn: int, tc: int, limit: int, tile: IntArray
 ) -> bool:
@@ -127,99 +126,7 @@ def _place(
     return True
 
 
-@njit(cache=True)
-def _key(objective: int, cycles: float, energy: float, traffic: float) -> float:
-    """What the search minimises; latency breaks ties by traffic."""
-    if objective == LATENCY:
-        return cycles + 1e-9 * traffic
-    if objective == ENERGY:
-        return energy * (1.0 + 1e-9 * cycles)
-    return cycles * energy
-
-
-@njit(cache=True)
-def _split_sum(total: int, tile: int, unit: int) -> int:
-    """Sum over the tiles of a dimension of ceil(extent / unit)."""
-    full = total // tile
-    return full * ceil_div(tile, unit) + ceil_div(total - full * tile, unit)
-
-
-@njit(cache=True)
-def _bound(design: FloatArray, op: IntArray, tile: IntArray, objective: int) -> float:
-    """Cost key of a tiling without a sum over its tiles: max(engine, memory) + fill + drain.
-
-    Cycles of edge tiles are exact on one array; halos count as in the interior.
-    """
-    rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
-    arrays, dataflow = int(design[Design.ARRAYS]), int(design[Design.DATAFLOW])
-    bandwidth, latency = design[Design.BANDWIDTH], int(design[Design.LATENCY])
-    bits_in, bits_w, bits_out = operand_bits(design, op)
-    passes = operand_passes(design, bits_in, bits_w)
-    G, N, K, C, P, Q = op[Op.G], op[Op.N], op[Op.K], op[Op.C], op[Op.P], op[Op.Q]
-    R, S = op[Op.R], op[Op.S]
-    tg, tb, tp, tq = tile[Tile.G], tile[Tile.N], tile[Tile.P], tile[Tile.Q]
-    tn, tc = tile[Tile.K], tile[Tile.C]
-    ng, np_, nq = ceil_div(G, tg), ceil_div(P, tp), ceil_div(Q, tq)
-    nm = ceil_div(N, tb) * np_ * nq
-    nn, nk = ceil_div(K, tn), ceil_div(C, tc)
-    M, m = N * P * Q, tb * tp * tq
-    if dataflow == OS:
-        folds = _split_sum(M, m, rows) * _split_sum(K, tn, cols)
-        stream, count, fill = C * R * S, nk, rows + cols - 2
-    elif dataflow == IS:
-        folds = _split_sum(C * R * S, tc * R * S, rows) * _split_sum(M, m, cols)
-        stream, count, fill = K, nn, 2 * rows + cols - 2
-    else:
-        folds = _split_sum(C * R * S, tc * R * S, rows) * _split_sum(K, tn, cols)
-        stream, count, fill = M, nm, 2 * rows + cols - 2
-    steps = ng * nm * nn * nk
-    spread = min(arrays, max(1, G * folds // max(1, ng * nm * nn * nk // count)))
-    engine = ceil_div(G * folds, spread) * (stream * passes + count * fill)
-
-    reach_h = (R - 1) * op[Op.DILATION_H] + 1
-    reach_w = (S - 1) * op[Op.DILATION_W] + 1
-    high = op[Op.HEIGHT] + (np_ - 1) * max(0, reach_h - op[Op.STRIDE_H])
-    wide = op[Op.WIDTH] + (nq - 1) * max(0, reach_w - op[Op.STRIDE_W])
-    moves_in = nn if nk > 1 or (tile[Tile.ORDER] == 1 and nm > 1) else 1
-    moves_w = nm if nk > 1 or (tile[Tile.ORDER] == 0 and nn > 1) else 1
-    in_bytes = moves_in * packed_bytes(G * N * C * min(high, P * R) * min(wide, Q * S), bits_in)
-    w_bytes = moves_w * packed_bytes(G * K * C * R * S, bits_w)
-    out_bytes = packed_bytes(G * M * K, bits_out)
-    traffic = in_bytes + w_bytes + out_bytes
-    memory = traffic / bandwidth + steps * latency
-    tile_in = packed_bytes(
-        tg * tc * tb * widest_span(tp, R, op[Op.STRIDE_H], op[Op.DILATION_H], op[Op.HEIGHT])
-        * widest_span(tq, S, op[Op.STRIDE_W], op[Op.DILATION_W], op[Op.WIDTH]), bits_in,
-    )  # fmt: skip
-    first = tile_in + packed_bytes(tg * tn * tc * R * S, bits_w)
-    last = store_cycles(
-        tg * m * tn, bits_out, bandwidth, op[Op.EPILOGUE_OPS] // (G * M * K),
-        int(design[Design.LANES]),
-    )  # fmt: skip
-    cycles = max(float(engine), memory) + load_cycles(first, bandwidth, latency) + last
-    if objective == LATENCY:
-        return _key(objective, cycles, 0.0, traffic)
-    depth = C * R * S
-    if dataflow == OS:
-        words_in, words_w = M * depth * _split_sum(K, tn, cols), depth * K * _split_sum(M, m, rows)
-        sums = M * K * nk
-    elif dataflow == IS:
-        words_in, words_w = M * depth * nn, depth * K * _split_sum(M, m, cols)
-        sums = M * K * _split_sum(depth, tc * R * S, rows)
-    else:
-        words_in, words_w = M * depth * _split_sum(K, tn, cols), depth * K * nm
-        sums = M * K * _split_sum(depth, tc * R * S, rows)
-    energy = (
-        traffic * design[Design.DRAM_PJ]
-        + (G * words_in * bits_in / 8 + in_bytes) * design[Design.INPUT_PJ]
-        + (G * words_w * bits_w / 8 + w_bytes) * design[Design.WEIGHT_PJ]
-        + G * sums * design[Design.ACCUMULATOR_BITS] / 4 * design[Design.OUTPUT_PJ]
-        + G * M * K * depth * passes * design[Design.MAC_PJ]
-    )
-    return _key(objective, cycles, energy, traffic)
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _exact(
     design: FloatArray, op: IntArray, tile: IntArray, objective: int, cost: FloatArray
 ) -> float:
@@ -228,10 +135,116 @@ def _exact(
     for column in range(Cost.MAC_ENERGY, Cost.DRAM_ENERGY + 1):
         energy += cost[column]
     traffic = cost[Cost.DRAM_INPUT] + cost[Cost.DRAM_WEIGHT] + cost[Cost.DRAM_OUTPUT]
-    return _key(objective, cost[Cost.CYCLES], energy, traffic)
+    return key_of(objective, cost[Cost.CYCLES], energy, traffic)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _exhaustive(
+    design: FloatArray, op: IntArray, objective: int, best: IntArray, tile: IntArray,
+    cost: FloatArray, lowest: float,
+) -> float:  # fmt: skip
+    """Costs every candidate exactly; `best` and `lowest` hold a first solution, if any."""
+    rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
+    K, C, RS = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
+    pixels = op[Op.N] * op[Op.P] * op[Op.Q]
+    tn = K
+    while True:
+        tc = C
+        while True:
+            limit = pixels * op[Op.G]
+            for _ in range(5):
+                if limit < 1 or not _place(design, op, tn, tc, limit, tile):
+                    break
+                for order in range(2 if tc == C and tn < K else 1):
+                    tile[Tile.ORDER] = order
+                    key = _exact(design, op, tile, objective, cost)
+                    if key < lowest:
+                        lowest = key
+                        best[:] = tile
+                taken = tile[Tile.G] * tile[Tile.N] * tile[Tile.P] * tile[Tile.Q]
+                limit = ceil_div(taken, 2) if taken > 1 else 0
+            if tc == 1 or tc * RS <= rows:
+                break
+            tc = ceil_div(tc, 2)
+        if tn == 1 or (tn <= cols and lowest < np.inf):
+            return lowest
+        tn = _narrower(tn, cols)
+
+
+@njit(cache=True, error_model="numpy")
+def _narrower(tn: int, cols: int) -> int:
+    """Half as many output channels, whole array columns if it is more than one array wide."""
+    tn = ceil_div(tn, 2)
+    return ceil_div(tn, cols) * cols if tn > cols else tn
+
+
+@njit(cache=True, error_model="numpy")
+def _greedy(
+    design: FloatArray, op: IntArray, objective: int, best: IntArray, tile: IntArray
+) -> float:
+    """Ranks few candidates by `tiling_bound`; returns the bound of `best`, infinite if none fits.
+
+    For every width it tries the deepest tile, the shallowest that fills the array's rows, and one
+    between them; widths are halved until that stops paying. The winner's pixel tile is then halved
+    as long as the shorter first load and last store pay.
+    """
+    rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
+    bits_w = operand_bits(design, op)[1]
+    K, C, RS = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
+    room_w = int(design[Design.WEIGHT_HALF]) * 8 // bits_w // RS
+    everything = op[Op.N] * op[Op.P] * op[Op.Q] * op[Op.G]
+    terms = np.empty(TERMS, dtype=np.float64)
+    bound_terms(design, op, terms)
+    shallow = min(C, ceil_div(rows, RS))
+    lowest = np.inf
+    worse = 0
+    tn = K
+    while True:
+        here = np.inf
+        deep = min(C, room_w // tn)
+        if deep >= 1:
+            deep = ceil_div(C, ceil_div(C, deep))
+            middle = ceil_div(deep, 4)
+            for choice in range(3):
+                tc = deep
+                if choice == 1:
+                    tc = min(deep, shallow)
+                    if tc == deep:
+                        break
+                elif choice == 2:
+                    tc = middle
+                    if tc <= shallow:
+                        break
+                if not _place(design, op, tn, tc, everything, tile):
+                    continue
+                for order in range(2 if tc == C and tn < K else 1):
+                    tile[Tile.ORDER] = order
+                    key = tiling_bound(design, op, tile, terms, objective)
+                    here = min(here, key)
+                    if key < lowest:
+                        lowest = key
+                        best[:] = tile
+        worse = worse + 1 if here > lowest else 0
+        if tn == 1 or (lowest < np.inf and (tn <= cols or worse >= 2)):
+            break
+        tn = _narrower(tn, cols)
+    if lowest == np.inf:
+        return lowest
+    tile[Tile.ORDER] = best[Tile.ORDER]
+    limit = best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q]
+    for _ in range(4):
+        limit = ceil_div(limit, 2)
+        if not _place(design, op, best[Tile.K], best[Tile.C], limit, tile):
+            break
+        key = tiling_bound(design, op, tile, terms, objective)
+        if key >= lowest:
+            break
+        lowest = key
+        best[:] = tile
+    return lowest
+
+
+@njit(cache=True, error_model="numpy")
 def choose_tile(
     design: FloatArray, op: IntArray, objective: int, mapper: int,
     best: IntArray, tile: IntArray, cost: FloatArray,
@@ -250,49 +263,16 @@ def choose_tile(
     Returns:
         False if no tiling fits the scratchpads.
     """
-    cols = int(design[Design.COLS])
-    rows = int(design[Design.ROWS])
-    K, C, RS = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
-    pixels = op[Op.N] * op[Op.P] * op[Op.Q]
-    lowest = np.inf
-    tn = K
-    while True:
-        tc = C
-        deep = 0
-        while True:
-            if _place(design, op, tn, tc, pixels * op[Op.G], tile):
-                deep += 1
-                limit = tile[Tile.G] * tile[Tile.N] * tile[Tile.P] * tile[Tile.Q]
-                for _ in range(4):
-                    moving = ceil_div(K, tn) > 1 and tc == C
-                    for order in range(2 if moving and limit < pixels else 1):
-                        tile[Tile.ORDER] = order
-                        key = (
-                            _bound(design, op, tile, objective)
-                            if mapper == GREEDY
-                            else _exact(design, op, tile, objective, cost)
-                        )
-                        if key < lowest:
-                            lowest = key
-                            best[:] = tile
-                    limit = ceil_div(limit, 2)
-                    if limit < 1 or not _place(design, op, tn, tc, limit, tile):
-                        break
-            if tc == 1 or (mapper == GREEDY and deep >= 2) or (deep > 0 and tc * RS <= rows):
-                break
-            tc = ceil_div(tc, 2)
-        if tn == 1 or (tn <= cols and lowest < np.inf):
-            break
-        tn = ceil_div(tn, 2)
-        if tn > cols:
-            tn = ceil_div(tn, cols) * cols
-    if lowest == np.inf:
-        return False
-    array_cost(design, op, best, cost)
-    return True
+    found = _greedy(design, op, objective, best, tile) < np.inf
+    if mapper == EXHAUSTIVE:
+        lowest = _exact(design, op, best, objective, cost) if found else np.inf
+        found = _exhaustive(design, op, objective, best, tile, cost, lowest) < np.inf
+    if found:
+        array_cost(design, op, best, cost)
+    return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def cost_pairs(
     designs: FloatArray, ops: IntArray, pair_design: IntArray, pair_op: IntArray,
     objective: int, mapper: int, tiles: IntArray, costs: FloatArray,
@@ -326,7 +306,7 @@ def cost_pairs(
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def total_costs(
     designs: FloatArray, ops: IntArray, row_index: IntArray, objective: int, mapper: int,
     totals: FloatArray,

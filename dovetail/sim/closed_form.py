@@ -20,19 +20,18 @@ from numba import njit
 
 from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.sim.columns import Cost, Op, Tile
+from dovetail.sim.columns import OS, WS, Cost, Op, Tile
 from dovetail.sim.tiles import (
     ceil_div,
     engine_cycles,
     first_clipped,
     packed_bytes,
-    scratchpad_words,
     span,
     transfer_cycles,
 )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def operand_bits(design: FloatArray, op: IntArray) -> tuple[int, int, int]:
     """Input, weight and output widths in bits: the operator's, or the accelerator's if 0."""
     wide_in, wide_w = int(design[Design.INPUT_BITS]), int(design[Design.WEIGHT_BITS])
@@ -42,7 +41,7 @@ def operand_bits(design: FloatArray, op: IntArray) -> tuple[int, int, int]:
     return bits_in, bits_w, bits_out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def operand_passes(design: FloatArray, bits_in: int, bits_w: int) -> int:
     """Passes that operands wider than the PE's take, slice by slice."""
     return ceil_div(bits_in, int(design[Design.INPUT_BITS])) * ceil_div(
@@ -50,7 +49,7 @@ def operand_passes(design: FloatArray, bits_in: int, bits_w: int) -> int:
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _run(index: int, count: int, head: int, tail: int) -> int:
     """How many tiles from `index` on have the same neighbourhood.
 
@@ -60,12 +59,12 @@ def _run(index: int, count: int, head: int, tail: int) -> int:
     return alike if index == head + 1 and alike > 1 else 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _part(total: int, tile: int, index: int) -> int:
     return min(tile, total - index * tile)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArray) -> None:
     """Costs an Einsum on the array under a tiling; writes all `Cost` columns.
 
@@ -96,6 +95,12 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     head_p, head_q = ceil_div(top, tp * sh), ceil_div(left, tq * sw)
     tail_p = max(1, np_ - first_clipped(tp, R, sh, dh, top, H))
     tail_q = max(1, nq - first_clipped(tq, S, sw, dw, left, W))
+    kernel = R * S
+    last_n, last_c = K - (nn - 1) * tn, C - (nk - 1) * tc
+    # Divisions by the array's edges, once per kind of tile instead of once per tile.
+    folds_n, last_folds_n = ceil_div(tn, cols), ceil_div(last_n, cols)
+    folds_k, last_folds_k = ceil_div(tc * kernel, rows), ceil_div(last_c * kernel, rows)
+    skew = rows + cols - 2 if dataflow == OS else 2 * rows + cols - 2
 
     total = 0
     engine = 0
@@ -111,7 +116,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
         part_g = _part(G, tg, g)
         b = 0
         while b < nb:
-            run_b = run_g * _run(b, nb, 0, 1)
+            alike_b = _run(b, nb, 0, 1)
             part_b = _part(N, tb, b)
             p = 0
             while p < np_:
@@ -122,13 +127,17 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                 while q < nq:
                     alike_q = _run(q, nq, head_q, tail_q)
                     part_q = _part(Q, tq, q)
-                    run_m = run_b * alike_p * alike_q
+                    run_m = run_g * alike_b * alike_p * alike_q
                     pixels = part_b * span_p * span(q * tq, part_q, S, sw, dw, left, W)
                     m = part_b * part_p * part_q
+                    folds_m = 0
+                    if dataflow != WS:
+                        folds_m = ceil_div(m, rows if dataflow == OS else cols)
                     n = 0
                     while n < nn:
                         alike_n = _run(n, nn, 0, 1)
-                        part_n = _part(K, tn, n)
+                        part_n = tn if n < nn - 1 else last_n
+                        folds_here = folds_n if n < nn - 1 else last_folds_n
                         run_u = run_m * alike_n
                         # The output tiles before and after this one.
                         g1, b1, p1, q1, n1 = _step(order, -1, g, b, p, q, n, ng, nb, np_, nq, nn)
@@ -139,42 +148,53 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                             store_before = store_cycles(
                                 elements, bits_out, bandwidth, epilogue, lanes
                             )
-                        g2, b2, p2, q2, n2 = _step(order, 1, g, b, p, q, n, ng, nb, np_, nq, nn)
                         out_bytes += run_u * packed_bytes(part_g * m * part_n, bits_out)
                         k = 0
                         while k < nk:
-                            run = run_u * _run(k, nk, 0, 1)
-                            depth = _part(C, tc, k) * R * S
-                            busy = engine_cycles(
-                                dataflow, rows, cols, arrays, part_g, m, part_n, depth, passes
-                            )
-                            i_words, w_words, o_words = scratchpad_words(
-                                dataflow, rows, cols, m, part_n, depth
-                            )
-                            in_read += run * part_g * i_words
-                            w_read += run * part_g * w_words
-                            psum_write += run * part_g * o_words
+                            alike_k = _run(k, nk, 0, 1)
+                            run = run_u * alike_k
+                            depth = (tc if k < nk - 1 else last_c) * kernel
+                            deep = folds_k if k < nk - 1 else last_folds_k
+                            if dataflow == OS:
+                                folds, stream = folds_m * folds_here, depth
+                                in_read += run * part_g * m * depth * folds_here
+                                w_read += run * part_g * depth * part_n * folds_m
+                                psum_write += run * part_g * m * part_n
+                            elif dataflow == WS:
+                                folds, stream = deep * folds_here, m
+                                in_read += run * part_g * m * depth * folds_here
+                                w_read += run * part_g * depth * part_n
+                                psum_write += run * part_g * m * part_n * deep
+                            else:
+                                folds, stream = deep * folds_m, part_n
+                                in_read += run * part_g * m * depth
+                                w_read += run * part_g * depth * part_n * folds_m
+                                psum_write += run * part_g * m * part_n * deep
+                            waves = part_g * folds
+                            if arrays > 1:
+                                waves = ceil_div(waves, arrays)
+                            busy = waves * (stream * passes + skew)
                             i_load = 0
                             w_load = 0
                             if k < nk - 1:
-                                part_c = _part(C, tc, k + 1)
+                                part_c = tc if k < nk - 2 else last_c
                                 i_load = packed_bytes(part_g * part_c * pixels, bits_in)
-                                w_load = packed_bytes(part_g * part_c * R * S * part_n, bits_w)
-                            elif g2 >= 0:
-                                groups, part_c = _part(G, tg, g2), _part(C, tc, 0)
-                                if loads_input(order, nk, nm, n2):
-                                    rows_in = span(
-                                        p2 * tp, _part(P, tp, p2), R, sh, dh, top, H
-                                    )
-                                    columns_in = span(
-                                        q2 * tq, _part(Q, tq, q2), S, sw, dw, left, W
-                                    )
-                                    area = _part(N, tb, b2) * rows_in * columns_in
-                                    i_load = packed_bytes(groups * part_c * area, bits_in)
-                                if loads_weight(order, nk, nn, b2 + p2 + q2):
-                                    w_load = packed_bytes(
-                                        groups * part_c * R * S * _part(K, tn, n2), bits_w
-                                    )
+                                w_load = packed_bytes(part_g * part_c * kernel * part_n, bits_w)
+                            else:
+                                g2, b2, p2, q2, n2 = _step(
+                                    order, 1, g, b, p, q, n, ng, nb, np_, nq, nn
+                                )
+                                if g2 >= 0:
+                                    depth_next = _part(G, tg, g2) * min(tc, C)
+                                    if loads_input(order, nk, nm, n2):
+                                        area = _part(N, tb, b2)
+                                        area *= span(p2 * tp, _part(P, tp, p2), R, sh, dh, top, H)
+                                        area *= span(q2 * tq, _part(Q, tq, q2), S, sw, dw, left, W)
+                                        i_load = packed_bytes(depth_next * area, bits_in)
+                                    if loads_weight(order, nk, nn, b2 + p2 + q2):
+                                        w_load = packed_bytes(
+                                            depth_next * kernel * _part(K, tn, n2), bits_w
+                                        )
                             phase = load_cycles(i_load + w_load, bandwidth, latency)
                             if k == 0:
                                 phase += store_before
@@ -182,11 +202,11 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                             w_bytes += run * w_load
                             engine += run * busy
                             total += run * max(busy, phase)
-                            k += _run(k, nk, 0, 1)
+                            k += alike_k
                         n += alike_n
                     q += alike_q
                 p += alike_p
-            b += _run(b, nb, 0, 1)
+            b += alike_b
         g += run_g
 
     part_c = min(tc, C)
@@ -222,7 +242,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     fill_energy(design, cost)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _step(
     order: int, way: int, g: int, b: int, p: int, q: int, n: int,
     ng: int, nb: int, np_: int, nq: int, nn: int,
@@ -256,7 +276,7 @@ def _step(
     return -1, b, p, q, n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def loads_input(order: int, nk: int, nm: int, n: int) -> bool:
     """Whether the first step of an output tile in column n loads its input tile.
 
@@ -265,26 +285,26 @@ def loads_input(order: int, nk: int, nm: int, n: int) -> bool:
     return nk > 1 or n == 0 or (order == 1 and nm > 1)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def loads_weight(order: int, nk: int, nn: int, m: int) -> bool:
     """Whether the first step of an output tile loads its weights; m = 0 at the first pixel tile."""
     return nk > 1 or m == 0 or (order == 0 and nn > 1)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def load_cycles(size_bytes: int, bandwidth: float, latency: int) -> int:
     """Cycles of one step's loads: DRAM latency once, then the bytes; nothing if there are none."""
     return latency + transfer_cycles(size_bytes, bandwidth) if size_bytes > 0 else 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def store_cycles(elements: int, bits: int, bandwidth: float, epilogue: int, lanes: int) -> int:
     """Cycles of one output tile's store, its fused epilogue streaming through the vector unit."""
     drain = transfer_cycles(packed_bytes(elements, bits), bandwidth)
     return max(drain, ceil_div(elements * epilogue, lanes))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def vector_bits(design: FloatArray, op: IntArray) -> tuple[int, int]:
     """Input and output widths of a vector operator in bits."""
     wide = int(design[Design.INPUT_BITS])
@@ -293,7 +313,7 @@ def vector_bits(design: FloatArray, op: IntArray) -> tuple[int, int]:
     return bits_in, bits_out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def vector_chunks(design: FloatArray, op: IntArray) -> tuple[int, int, int, int]:
     """Number of chunks, and input elements, output elements and operations of all but the last.
 
@@ -313,13 +333,13 @@ def vector_chunks(design: FloatArray, op: IntArray) -> tuple[int, int, int, int]
     return chunks, reads, writes, op[Op.VECTOR_OPS] // chunks
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def chunk(total: int, regular: int, chunks: int, index: int) -> int:
     """Size of chunk `index`: the last takes what is left."""
     return regular if index < chunks - 1 else total - (chunks - 1) * regular
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def vector_cost(design: FloatArray, op: IntArray, cost: FloatArray) -> None:
     """Costs an operator that streams through the vector unit in chunks; writes `Cost` columns."""
     bandwidth, latency = design[Design.BANDWIDTH], int(design[Design.LATENCY])
@@ -366,7 +386,7 @@ def vector_cost(design: FloatArray, op: IntArray, cost: FloatArray) -> None:
     fill_energy(design, cost)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fill_energy(design: FloatArray, cost: FloatArray) -> None:
     """Fills the energy columns from the counts: operations and bytes times energy of each."""
     cost[Cost.MAC_ENERGY] = cost[Cost.MAC_OPS] * design[Design.MAC_PJ]

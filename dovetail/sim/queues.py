@@ -21,7 +21,7 @@ MAX_DEPTH = 8
 FAR = 2**62
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _snapshot(
     now: int, loop: int, pc: IntArray, free: IntArray, channel: int, left: IntArray,
     depth: IntArray, stack: IntArray, held: IntArray, head: IntArray, ring: IntArray,
@@ -58,7 +58,7 @@ def _snapshot(
 SNAPSHOT = QUEUES * (3 + MAX_DEPTH) + 1 + TOKENS * (1 + RING)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def run_queues(
     start: IntArray, kind: IntArray, argument: IntArray, duration: IntArray, waits: IntArray,
     signals: IntArray, credits: IntArray, loops: int, runs: IntArray, trace: IntArray,

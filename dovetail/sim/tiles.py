@@ -13,25 +13,25 @@ from numba import njit
 from dovetail.sim.columns import IS, OS, WS
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def ceil_div(a: int, b: int) -> int:
     """Smallest integer >= a / b, for b > 0."""
     return -(-a // b)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def packed_bytes(elements: int, bits: int) -> int:
     """Bytes of elements packed without gaps."""
     return (elements * bits + 7) >> 3
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def transfer_cycles(size_bytes: int, bytes_per_cycle: float) -> int:
     """Cycles that a transfer holds the DRAM channel."""
     return int(math.ceil(size_bytes / bytes_per_cycle))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def engine_cycles(
     dataflow: int, rows: int, cols: int, arrays: int,
     groups: int, m: int, n: int, k: int, passes: int,
@@ -58,7 +58,7 @@ def engine_cycles(
     return ceil_div(groups * folds, arrays) * (stream * passes + fill)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def span(
     first: int, count: int, kernel: int, stride: int, dilation: int, pad: int, size: int
 ) -> int:
@@ -71,13 +71,13 @@ def span(
     return max(0, min(high - low + 1, count * kernel))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def widest_span(count: int, kernel: int, stride: int, dilation: int, size: int) -> int:
     """Upper bound of `span` over all positions."""
     return min((count - 1) * stride + (kernel - 1) * dilation + 1, count * kernel, size)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def first_clipped(
     tile: int, kernel: int, stride: int, dilation: int, pad: int, size: int
 ) -> int:
@@ -86,7 +86,7 @@ def first_clipped(
     return (room // stride + 1) // tile if room >= 0 else 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def scratchpad_words(
     dataflow: int, rows: int, cols: int, m: int, n: int, k: int
 ) -> tuple[int, int, int]:
