@@ -1,1 +1,21 @@
-"""The design problem: gymnasium environments and what they optimise."""
+"""The design problem: gymnasium environments and what they optimise.
+
+Importing this package registers `dovetail/Accelerator-v0` and `dovetail/CoDesign-v0`.
+"""
+
+from dovetail.envs.design_env import DesignEnv
+from dovetail.envs.problem import DesignProblem, Evaluation, Objective
+from dovetail.envs.registration import register
+from dovetail.envs.registry import make_problem
+from dovetail.envs.vector_env import DesignVectorEnv
+
+__all__ = [
+    "DesignEnv",
+    "DesignProblem",
+    "DesignVectorEnv",
+    "Evaluation",
+    "Objective",
+    "make_problem",
+]
+
+register()

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, object] = {
     "objectives": OBJECTIVES,
     "constraints": (),
     "mapping": "latency",
+    "mapper": "greedy",
 }
 """Fields of a specification; see `AcceleratorProblem`."""
 
@@ -38,6 +39,7 @@ class AcceleratorProblem(SystolicProblem):
         objectives: metrics to minimise; costs count in decades against the base design.
         constraints: bounds such as `area_mm2<=20`.
         mapping: what each operator's tiling minimises: `latency`, `energy` or `edp`.
+        mapper: `greedy`, or `exhaustive`: slower, rarely better.
 
     Raises:
         ProblemError: if the base design is illegal, or objectives or constraints are ill-formed.
@@ -52,15 +54,22 @@ class AcceleratorProblem(SystolicProblem):
         constraints: Iterable[str] = (),
         *,
         mapping: str = "latency",
+        mapper: str = "greedy",
     ) -> None:
-        self.network = load_network(network) if isinstance(network, str) else network
+        self._network = load_network(network) if isinstance(network, str) else network
         self.source = network if isinstance(network, str) else None
-        rows = rows_by_operator(self.network)
+        rows = rows_by_operator(self._network)
         if not rows:
-            raise NetworkError(f"network '{self.network.name}' has no operator that takes time")
-        workload, self._index = _deduplicated(np.stack(list(rows.values())), mapping)
-        self.name = f"accelerator-{self.network.name}-{hardware.base.name}"
+            raise NetworkError(f"network '{self._network.name}' has no operator that takes time")
+        distinct, index = np.unique(np.stack(list(rows.values())), axis=0, return_inverse=True)
+        self._index = index.reshape(-1)
+        workload = Workload(distinct, mapping, mapper)
+        self.name = f"accelerator-{self._network.name}-{hardware.base.name}"
         super().__init__(hardware, workload, Space(()), METRICS, objectives, constraints)
+
+    def network(self, design: IntArray) -> Network:
+        """The network that every design runs."""
+        return self._network
 
     def _networks(self, choices: IntArray) -> IntArray:
         return np.broadcast_to(self._index, (len(choices), len(self._index)))
@@ -73,8 +82,8 @@ class AcceleratorProblem(SystolicProblem):
         """
         source: object = self.source
         if source is None:
-            digest = hashlib.sha256(repr(self.network).encode()).hexdigest()
-            source = {"name": self.network.name, "sha256": digest}
+            digest = hashlib.sha256(repr(self._network).encode()).hexdigest()
+            source = {"name": self._network.name, "sha256": digest}
         return {"problem": "accelerator", "network": source, **self._hardware_spec()}
 
 
@@ -97,10 +106,5 @@ def from_spec(spec: Mapping[str, object]) -> AcceleratorProblem:
         fields["objectives"],  # type: ignore[arg-type]  # parse_objectives checks it
         fields["constraints"],  # type: ignore[arg-type]  # parse_constraints checks it
         mapping=str(fields["mapping"]),
+        mapper=str(fields["mapper"]),
     )
-
-
-def _deduplicated(rows: IntArray, mapping: str) -> tuple[Workload, IntArray]:
-    """Distinct operators, and the place (operators,) of each there."""
-    distinct, index = np.unique(rows, axis=0, return_inverse=True)
-    return Workload(distinct, mapping), index.reshape(-1)

@@ -8,13 +8,27 @@ from typing import Protocol
 import numpy as np
 
 from dovetail.arch.space import SystolicSpace
+from dovetail.envs import supernet
 from dovetail.envs.costing import METRICS, Workload, rows_by_operator
+from dovetail.envs.objectives import parse_constraints, parse_objectives
+from dovetail.envs.registry import check_fields
 from dovetail.envs.slots import Family, tabulate
-from dovetail.envs.systolic import SystolicProblem
+from dovetail.envs.systolic import SystolicProblem, parse_hardware
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray, Knob, Space
 
 OBJECTIVES = ("error", "latency_ms", "energy_mj", "area_mm2")
+
+DEFAULTS: dict[str, object] = {
+    **supernet.DEFAULTS,
+    "base": "edge",
+    "knobs": None,
+    "objectives": OBJECTIVES,
+    "constraints": (),
+    "mapping": "latency",
+    "mapper": "greedy",
+}
+"""Fields of a specification; see `supernet.DEFAULTS` and `CoDesignProblem`."""
 
 
 class Oracle(Protocol):
@@ -22,9 +36,6 @@ class Oracle(Protocol):
 
     def errors(self, choices: IntArray) -> FloatArray:
         """Fraction of held-out samples classified wrong (n,), of choices (n, knobs)."""
-
-    def describe(self) -> Mapping[str, object]:
-        """What the errors depend on, JSON-able."""
 
 
 class CoDesignProblem(SystolicProblem):
@@ -38,6 +49,9 @@ class CoDesignProblem(SystolicProblem):
             network on the base design, `error` in tenths.
         constraints: bounds such as `error<=0.05`.
         mapping: what each operator's tiling minimises: `latency`, `energy` or `edp`.
+        mapper: `greedy`, or `exhaustive`: slower, rarely better.
+        source: fields of a specification that rebuild family and oracle; without them the
+            problem can be described, but not rebuilt.
 
     Raises:
         ProblemError: if the base design is illegal, or objectives or constraints are ill-formed.
@@ -52,9 +66,12 @@ class CoDesignProblem(SystolicProblem):
         constraints: Iterable[str] = (),
         *,
         mapping: str = "latency",
+        mapper: str = "greedy",
+        source: Mapping[str, object] | None = None,
     ) -> None:
         self.family = family
         self.oracle = oracle
+        self._source = {"oracle": type(oracle).__name__} if source is None else dict(source)
         self._slots = tabulate(family, rows_by_operator)
         self.name = f"codesign-{hardware.base.name}"
         choices = Space(
@@ -62,7 +79,7 @@ class CoDesignProblem(SystolicProblem):
         )
         super().__init__(
             hardware,
-            Workload(self._slots.operators, mapping),
+            Workload(self._slots.operators, mapping, mapper),
             choices,
             (*METRICS, "error"),
             objectives,
@@ -84,4 +101,29 @@ class CoDesignProblem(SystolicProblem):
 
     def describe(self) -> dict[str, object]:
         """JSON-able specification that rebuilds the same problem."""
-        return {"problem": "codesign", **self.oracle.describe(), **self._hardware_spec()}
+        return {"problem": "codesign", **self._source, **self._hardware_spec()}
+
+
+def from_spec(spec: Mapping[str, object]) -> CoDesignProblem:
+    """Builds the problem of a specification whose fields are those of `DEFAULTS`.
+
+    Raises:
+        ProblemError: if a field is unknown or ill-formed.
+        MissingExtraError: if torch is not installed.
+    """
+    fields = check_fields(spec, DEFAULTS)
+    hardware = parse_hardware(fields["base"], fields["knobs"])
+    # A typo must not cost a training: parsed once before it, and again by the problem.
+    parse_objectives(fields["objectives"], available=(*METRICS, "error"))  # type: ignore[arg-type]  # it checks
+    parse_constraints(fields["constraints"], available=(*METRICS, "error"))  # type: ignore[arg-type]  # it checks
+    oracle, source = supernet.build_oracle({name: fields[name] for name in supernet.DEFAULTS})
+    return CoDesignProblem(
+        oracle.oracle.family,
+        oracle,
+        hardware,
+        fields["objectives"],  # type: ignore[arg-type]  # parse_objectives checks it
+        fields["constraints"],  # type: ignore[arg-type]  # parse_constraints checks it
+        mapping=str(fields["mapping"]),
+        mapper=str(fields["mapper"]),
+        source=source,
+    )

@@ -29,10 +29,12 @@ class Workload:
     Attributes:
         operators: rows of `Op` columns, (operators, len(Op)).
         mapping: what each tiling minimises: `latency`, `energy` or `edp`.
+        mapper: `greedy`, or `exhaustive`: slower, rarely better.
     """
 
     operators: IntArray
     mapping: str = "latency"
+    mapper: str = "greedy"
 
     def macs(self, index: IntArray) -> FloatArray:
         """Multiply-accumulates (n,) of networks (n, slots), rows of `operators` or -1."""
@@ -50,7 +52,9 @@ class Workload:
         Returns:
             `METRICS` by name, each (n,); NaN where an operator has no tiling that fits.
         """
-        totals = batch_totals(designs, self.operators, index, objective=self.mapping)
+        totals = batch_totals(
+            designs, self.operators, index, objective=self.mapping, mapper=self.mapper
+        )
         cycles = totals[:, Cost.CYCLES]
         latency_ms = cycles / designs[:, Design.CLOCK_MHZ] / 1e3
         energy_mj = energy_pj(totals) * 1e-9

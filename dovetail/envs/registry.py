@@ -56,7 +56,12 @@ def _factory(name: str) -> ProblemFactory:
         module, attribute = BUILT_IN[name].split(":")
         return cast("ProblemFactory", getattr(import_module(module), attribute))
     for point in entry_points(group=GROUP, name=name):
-        return cast("ProblemFactory", point.load())
+        try:
+            return cast("ProblemFactory", point.load())
+        except Exception as error:
+            raise ProblemError(
+                f"design problem '{name}' from {point.value} fails: {type(error).__name__}: {error}"
+            ) from error
     raise UnknownNameError("design problem", name, names())
 
 

@@ -21,7 +21,9 @@ from dovetail.envs.objectives import (
     reference_point,
 )
 from dovetail.envs.problem import Evaluation, Objective
-from dovetail.errors import ProblemError
+from dovetail.errors import MappingError, ProblemError
+from dovetail.flow import map_network
+from dovetail.ir.network import Network
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space, Value
 
 
@@ -68,6 +70,10 @@ class SystolicProblem:
     def reference_point(self) -> FloatArray:
         """(m,) corner of the hypervolume: ten times the base design's costs, an error of 0.3."""
         return reference_point(self.objectives)
+
+    def network(self, design: IntArray) -> Network:
+        """The network of one design (knobs,)."""
+        raise NotImplementedError
 
     def _networks(self, choices: IntArray) -> IntArray:
         """Rows of the workload (n, slots), -1 if absent, of choices (n, knobs)."""
@@ -129,13 +135,21 @@ class SystolicProblem:
 
     def reasons(self, design: IntArray) -> list[str]:
         """Laws and constraints that one design (knobs,) breaks; empty if none."""
-        laws = self.accelerator(design).validate()
-        if laws:
+        accelerator = self.accelerator(design)
+        if laws := accelerator.validate():
             return laws
         evaluation = self.evaluate(np.asarray(design, dtype=np.int64)[None])
         if np.isnan(evaluation.metrics["latency_ms"][0]):
-            return ["an operator has no tiling that fits the scratchpads: enlarge them"]
+            return self._mapping_failure(self.network(design), accelerator)
         return broken(evaluation.metrics, self.constraints)
+
+    def _mapping_failure(self, network: Network, accelerator: SystolicArray) -> list[str]:
+        work = self.workload
+        try:
+            map_network(network, accelerator, objective=work.mapping, mapper=work.mapper)
+        except MappingError as error:
+            return [str(error)]
+        return []
 
     def masks(self) -> tuple[BoolArray, ...]:
         """Per knob, (values,): True where some lawful design has that value."""
@@ -151,6 +165,7 @@ class SystolicProblem:
             "objectives": [objective.name for objective in self.objectives],
             "constraints": [str(constraint) for constraint in self.constraints],
             "mapping": self.workload.mapping,
+            "mapper": self.workload.mapper,
         }
 
 

@@ -1,0 +1,77 @@
+"""What `gymnasium.make` and `gymnasium.make_vec` build."""
+
+from __future__ import annotations
+
+import gymnasium
+from numpy.typing import ArrayLike
+
+from dovetail.envs.design_env import DesignEnv
+from dovetail.envs.problem import DesignProblem
+from dovetail.envs.registry import make_problem
+from dovetail.envs.vector_env import DesignVectorEnv
+from dovetail.errors import ProblemError
+
+
+def accelerator_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions are an accelerator's parameters.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.accelerator.DEFAULTS`; an unknown
+            field is an error.
+    """
+    problem = _problem("accelerator", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def accelerator_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `accelerator_env`."""
+    return DesignVectorEnv(_problem("accelerator", fields), num_envs, preference=preference)
+
+
+def codesign_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions are a network's choices and an accelerator's parameters.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.codesign.DEFAULTS`; an unknown
+            field is an error.
+    """
+    problem = _problem("codesign", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def codesign_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `codesign_env`."""
+    return DesignVectorEnv(_problem("codesign", fields), num_envs, preference=preference)
+
+
+def _problem(name: str, fields: dict[str, object]) -> DesignProblem:
+    if fields.get("problem", name) != name:
+        raise ProblemError(f"problem = {fields['problem']!r}: this environment's is '{name}'")
+    return make_problem({**fields, "problem": name})
+
+
+def register() -> None:
+    """Registers `dovetail/Accelerator-v0` and `dovetail/CoDesign-v0`, once."""
+    for name, single, batched in (
+        ("Accelerator", accelerator_env, accelerator_vector_env),
+        ("CoDesign", codesign_env, codesign_vector_env),
+    ):
+        identifier = f"dovetail/{name}-v0"
+        if identifier not in gymnasium.registry:
+            gymnasium.register(
+                identifier,
+                entry_point=f"{__name__}:{single.__name__}",
+                vector_entry_point=f"{__name__}:{batched.__name__}",
+            )
