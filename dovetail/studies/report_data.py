@@ -98,6 +98,7 @@ def _facts(
         "front": front,
         "hypervolume": _round(volumes[-1]) if len(volumes) else 0.0,
         "seconds": _round(records.seconds[-1]) if len(records) else 0.0,
+        "objectives": [label(objective.name)[0] for objective in spec.objectives],
         "space": spec.space.size if spec.space.size < 10**15 else float(spec.space.size),
         "created": store.created,
         "version": store.version,

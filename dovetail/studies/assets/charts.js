@@ -56,8 +56,8 @@ function scaleOf(values) {
   const known = values.filter((v) => v !== null);
   const low = Math.min(...known);
   const high = Math.max(...known);
-  if (!(low > 0) || high / low < 6) return { type: "linear" };
-  return { type: "log", dtick: high / low > 60 ? 1 : "D2", minor: { dtick: "D1", showgrid: false } };
+  if (!known.length || !(low > 0) || high / low < 6) return { type: "linear" };
+  return { type: "log", dtick: high / low > 300 ? 1 : "D2", minor: { dtick: "D1", showgrid: false } };
 }
 
 // 1, 2 and 5 of every decade that values span.
@@ -166,7 +166,7 @@ function drawOperators(report) {
   Plotly.react("operators", traces, layout({
     barmode: "stack", bargap: few ? 0.25 : 0.12, margin: { l: 64, r: 16, t: 12, b: few ? 84 : 40 },
     xaxis: axis(few ? "" : "operator", few
-      ? { tickvals: places, ticktext: ops.name.map((n) => plain(short(n))), tickangle: -45, anchor: "y2", range: [-0.6, places.length - 0.4], showgrid: false }
+      ? { tickvals: places, ticktext: ops.name.map((n) => plain(short(n))), tickangle: -45, anchor: "y2", range: [-0.6, places.length - 0.4], showgrid: false, zeroline: false }
       : { showgrid: false, zeroline: false, anchor: "y2", range: [-0.6, places.length - 0.4] }),
     yaxis: axis(inCycles ? "Cycles" : "Energy (µJ)", { domain: [0.34, 1], rangemode: "tozero" }),
     yaxis2: axis("Utilization (%)", { domain: [0, 0.26], range: [0, 100], nticks: 3 }),

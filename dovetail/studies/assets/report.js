@@ -88,7 +88,7 @@ function fillHeader() {
   byId("title").textContent = DATA.name;
   const space = f.space < 1e6 ? fmt(f.space, 6) : Number(f.space).toExponential(1).replace("e+", "e");
   byId("subtitle").textContent = `Agent ${f.agent} · seed ${f.seed} · space of ${space} designs · ` +
-    `minimising ${DATA.metrics.filter((m) => m.objective).map((m) => m.label.replace(/^[A-Z](?![A-Z])/, (c) => c.toLowerCase())).join(", ")}`;
+    `minimising ${f.objectives.map((name) => name.replace(/^[A-Z](?![A-Z])/, (c) => c.toLowerCase())).join(", ")}`;
   const facts = byId("facts");
   const grouped = (n) => n.toLocaleString("en");
   tile(facts, grouped(f.evaluations), "evaluations", f.evaluations < f.budget ? `of ${grouped(f.budget)}` : "");
