@@ -50,8 +50,8 @@ class Dataset:
             where = f"data set '{self.name}', {part} part"
             _need(x.ndim == 4 and x.shape[2] == x.shape[3], f"{where}: {x.shape} is not (n,C,H,H)")
             _need(len(x) == len(y) > 0, f"{where}: {len(x)} images and {len(y)} labels")
-            _need(0 <= y.min() and y.max() < self.classes, f"{where}: a label is out of range")
-            _need(0.0 <= x.min() and x.max() <= 1.0, f"{where}: a pixel lies outside [0, 1]")
+            _need(y.min() >= 0 and y.max() < self.classes, f"{where}: a label is out of range")
+            _need(x.min() >= 0.0 and x.max() <= 1.0, f"{where}: a pixel lies outside [0, 1]")
         _need(
             self.x_train.shape[1:] == self.x_test.shape[1:],
             f"data set '{self.name}': train and test images differ in shape",
@@ -67,13 +67,19 @@ class Dataset:
         """Rows and columns of an image."""
         return int(self.x_train.shape[2])
 
+    def head(self, train: int, test: int) -> Dataset:
+        """The first `train` and `test` images: a smaller data set for quicker answers."""
+        name = f"{self.name}[:{train}/{test}]"
+        part = (self.x_train[:train], self.y_train[:train], self.x_test[:test], self.y_test[:test])
+        return Dataset(name, *part, self.classes)
+
     @property
     def digest(self) -> str:
         """SHA-256 over images and labels: what a cached result belongs to."""
         sha = hashlib.sha256()
         for array in (self.x_train, self.y_train, self.x_test, self.y_test):
             sha.update(str(array.shape).encode())
-            sha.update(np.ascontiguousarray(array))
+            sha.update(array.tobytes())
         return sha.hexdigest()
 
 

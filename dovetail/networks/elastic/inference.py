@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from dovetail.networks.elastic.data import Dataset
 from dovetail.networks.elastic.quantize import Tensor, code_range, weight_codes, weight_step
 from dovetail.networks.elastic.subnetwork import Block, SubNetwork
-from dovetail.networks.elastic.supernet import EPSILON, SharedBlock, Supernet, resize
+from dovetail.networks.elastic.supernet import EPSILON, Supernet, image_codes
 
 CALIBRATION_IMAGES = 256
 """Training images that set the statistics of batch normalization."""
@@ -27,43 +27,38 @@ CALIBRATION_IMAGES = 256
 CHUNK_IMAGES = 512
 """Images per convolution call: bounds the memory on large data sets."""
 
+DENSE_RATIO = 1.5
+"""Up to this many input pixels per kernel tap, a convolution is a matrix product: on tiny maps
+most taps of a convolution fall on padding, and products run several times faster."""
+
 CACHE_BYTES = 256 * 2**20
 """Room for codes after shared stages, so that sub-networks with a common prefix share its cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One convolution ready for integer inference.
+    """Batch normalization and scales of one convolution.
 
     Attributes:
-        weight: codes, (K, C, R, S).
         bias: integers in units of the accumulator, (K,).
         multiplier: accumulator to output code, (K,).
     """
 
-    weight: Tensor
     bias: Tensor
     multiplier: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Activations of calibration and test images: codes times one step.
+    """Activations of all images, calibration images first: codes times one step.
 
     Attributes:
-        calibration: (n, C, H, H) codes as uint8.
-        test: (m, C, H, H) codes as uint8.
+        values: (n, C, H, H) codes as uint8.
         step: value of one code.
     """
 
-    calibration: Tensor
-    test: Tensor
+    values: Tensor
     step: float
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of both."""
-        return int(self.calibration.numel() + self.test.numel())
 
 
 class Classifier:
@@ -75,12 +70,14 @@ class Classifier:
     """
 
     def __init__(self, net: Supernet, dataset: Dataset) -> None:
-        self.net = net
+        self.net = net.requires_grad_(False)
         order = np.random.default_rng(0).permutation(len(dataset.x_train))[:CALIBRATION_IMAGES]
-        self._calibration = torch.from_numpy(dataset.x_train[np.sort(order)])
-        self._test = torch.from_numpy(dataset.x_test)
+        calibration = dataset.x_train[np.sort(order)]
+        self.calibration = len(calibration)
+        self._images = torch.from_numpy(np.concatenate([calibration, dataset.x_test]))
         self._labels = torch.from_numpy(dataset.y_test)
         self._weights: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
+        self._dense: dict[tuple[object, ...], Tensor] = {}
         self._prefixes: OrderedDict[tuple[object, ...], Codes] = OrderedDict()
         self._cached_bytes = 0
 
@@ -95,7 +92,7 @@ class Classifier:
         codes = self._prefix(sub, self.net.family.stages)
         bits = sub.activation_bits
         pool_step = float(self.net.log_pool_step[str(bits)].exp())
-        pooled = codes.test.float().mean((2, 3)) * (codes.step / pool_step)
+        pooled = codes.values[self.calibration :].float().mean((2, 3)) * (codes.step / pool_step)
         pooled = pooled.round_().clamp_(*code_range(bits))
         weight = self.net.classifier[:, : pooled.shape[1]]
         step = weight_step(weight, sub.weight_bits, per_channel=False)
@@ -111,7 +108,7 @@ class Classifier:
             self._prefixes.move_to_end(key)
             return self._prefixes[key]
         if not stages:
-            codes = self._images(sub)
+            codes = self.quantized(sub)
         else:
             codes = self._prefix(sub, stages - 1)
             for block in sub.stage(stages - 1, self.net.family.in_channels):
@@ -122,19 +119,15 @@ class Classifier:
 
     def _remember(self, key: tuple[object, ...], codes: Codes) -> None:
         self._prefixes[key] = codes
-        self._cached_bytes += codes.size_bytes
+        self._cached_bytes += codes.values.numel()
         while self._cached_bytes > CACHE_BYTES and len(self._prefixes) > 1:
             _, old = self._prefixes.popitem(last=False)
-            self._cached_bytes -= old.size_bytes
+            self._cached_bytes -= old.values.numel()
 
-    def _images(self, sub: SubNetwork) -> Codes:
+    def quantized(self, sub: SubNetwork) -> Codes:
         """The images at the resolution and bits of `sub`."""
-        levels = 2**sub.activation_bits - 1
-        calibration, test = (
-            (resize(images, sub.resolution) * levels).round().to(torch.uint8)
-            for images in (self._calibration, self._test)
-        )
-        return Codes(calibration, test, 1.0 / levels)
+        values = image_codes(self._images, sub).to(torch.uint8)
+        return Codes(values, 1.0 / (2**sub.activation_bits - 1))
 
     @torch.inference_mode()
     def run(self, block: Block, x: Codes, sub: SubNetwork) -> Codes:
@@ -143,18 +136,26 @@ class Classifier:
         bits = str(sub.activation_bits)
         step = float(shared.log_step[bits].exp())
         conv_step = float(shared.log_add_step[bits].exp()) if block.residual else step
-        accumulators = _convolve(x.calibration, self._codes(block, sub)[0], block)
-        folded = self.fold(block, sub, accumulators, x.step, conv_step)
-        scale = folded.multiplier.view(-1, 1, 1)
-        y = accumulators.add_(folded.bias.view(-1, 1, 1)).mul_(scale)
-        calibration = _activate(y, x.calibration, block, sub, (x.step, conv_step, step))
-        weight, bias = folded.weight * scale[..., None], folded.bias * folded.multiplier
-        chunks = []
-        for chunk in x.test.split(CHUNK_IMAGES):
-            y = _convolve(chunk, weight, block, bias)
-            chunks.append(_activate(y, chunk, block, sub, (x.step, conv_step, step)))
-        test = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
-        return Codes(calibration, test, step)
+        head = self.calibration + CHUNK_IMAGES
+        chunks, folded = [], None
+        for part in (x.values[:head], *x.values[head:].split(CHUNK_IMAGES)):
+            y = self.accumulate(block, part, sub)
+            if folded is None:
+                folded = self.fold(block, sub, y[: self.calibration], x.step, conv_step)
+            y = y.add_(folded.bias.view(-1, 1, 1)).mul_(folded.multiplier.view(-1, 1, 1))
+            chunks.append(_activate(y, part, block, sub, (x.step, conv_step, step)))
+        return Codes(chunks[0] if len(chunks) == 1 else torch.cat(chunks), step)
+
+    def accumulate(self, block: Block, codes: Tensor, sub: SubNetwork) -> Tensor:
+        """Accumulators (n, K, P, P), as floats, of input codes (n, C, H, H)."""
+        if codes.shape[2] ** 2 > DENSE_RATIO * block.kernel**2:
+            weight, pad = self.weights(block, sub)[0], block.kernel // 2
+            return F.conv2d(codes.float(), weight, stride=block.stride, padding=pad)
+        key = (*_key(block), codes.shape[2], sub.weight_bits)
+        if key not in self._dense:
+            self._dense[key] = _dense(self.weights(block, sub)[0], codes.shape[2], block.stride)
+        flat = codes.flatten(1).float() @ self._dense[key]
+        return flat.view(len(codes), block.channels, block.size, block.size)
 
     def fold(
         self, block: Block, sub: SubNetwork, accumulators: Tensor, x_step: float, y_step: float
@@ -169,31 +170,53 @@ class Classifier:
             y_step: value of an output code.
         """
         shared = self.net.stages[block.stage][block.index]
-        weight, weight_steps = self._codes(block, sub)
-        unit = weight_steps.flatten() * x_step
-        variance, mean = torch.var_mean(accumulators, (0, 2, 3), correction=0)
-        n = block.channels
-        multiplier = shared.gain[:n] / torch.sqrt(variance + EPSILON / unit**2)
+        unit = self.weights(block, sub)[1].flatten() * x_step
+        mean, variance = _statistics(accumulators)
+        gain, shift = shared.affine(block, sub)
+        multiplier = gain / torch.sqrt(variance + EPSILON / unit**2)
         # A channel without gain outputs its shift alone; keep the division below finite.
         multiplier = torch.where(multiplier.abs() < 1e-12, 1e-12, multiplier)
-        bias = (shared.shift[:n] / multiplier - mean).round().clamp(-(2.0**31), 2.0**31 - 1)
-        return Folded(weight, bias, multiplier / y_step)
+        bias = (shift / multiplier - mean).round().clamp(-(2.0**31), 2.0**31 - 1)
+        return Folded(bias, multiplier / y_step)
 
-    def _codes(self, block: Block, sub: SubNetwork) -> tuple[Tensor, Tensor]:
-        """Weight codes and steps of one block."""
-        key = (block.stage, block.index, block.in_channels, block.channels, block.kernel)
-        if (*key, sub.weight_bits) not in self._weights:
-            shared: SharedBlock = self.net.stages[block.stage][block.index]
-            weight = shared.slice(block)
+    def weights(self, block: Block, sub: SubNetwork) -> tuple[Tensor, Tensor]:
+        """Weight codes (K, C, R, S) and steps (K, 1, 1, 1) of one block."""
+        key = (*_key(block), sub.weight_bits)
+        if key not in self._weights:
+            weight = self.net.stages[block.stage][block.index].slice(block)
             step = weight_step(weight, sub.weight_bits)
-            codes = weight_codes(weight, step, sub.weight_bits)
-            self._weights[(*key, sub.weight_bits)] = (codes, step)
-        return self._weights[(*key, sub.weight_bits)]
+            self._weights[key] = (weight_codes(weight, step, sub.weight_bits), step)
+        return self._weights[key]
 
 
-def _convolve(codes: Tensor, weight: Tensor, block: Block, bias: Tensor | None = None) -> Tensor:
-    pad = block.kernel // 2
-    return F.conv2d(codes.float(), weight, bias, stride=block.stride, padding=pad)
+def _key(block: Block) -> tuple[int, ...]:
+    """What decides the weights of a block."""
+    return (block.stage, block.index, block.in_channels, block.channels, block.kernel)
+
+
+def _dense(weight: Tensor, size: int, stride: int) -> Tensor:
+    """Convolution weights (K, C, R, R) as a matrix (C x size^2, K x P^2)."""
+    k, c, kernel, _ = weight.shape
+    out = (size - 1) // stride + 1
+    tap = torch.arange(size)[:, None] - stride * torch.arange(out) + kernel // 2
+    inside = (tap >= 0) & (tap < kernel)
+    # (rows in, columns in, rows out, columns out); taps outside the kernel read an added zero.
+    index = tap[:, None, :, None] * kernel + tap[None, :, None, :]
+    index = torch.where(inside[:, None, :, None] & inside[None, :, None, :], index, kernel**2)
+    padded = F.pad(weight.reshape(k * c, kernel**2), (0, 1))
+    full = padded.index_select(1, index.flatten()).view(k, c, size**2, out**2)
+    return full.permute(1, 2, 0, 3).reshape(c * size**2, k * out**2)
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance per channel of (n, K, P, P); products with ones are the fastest sums."""
+    n, k = x.shape[:2]
+    flat = x.reshape(n, -1)
+    ones = torch.ones(1, n)
+    count = flat.numel() // k
+    mean = (ones @ flat).view(k, -1).sum(1) / count
+    square = (ones @ flat.square()).view(k, -1).sum(1) / count
+    return mean, (square - mean.square()).clamp_min(0.0)
 
 
 def _activate(

@@ -12,13 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.errors import MissingExtraError
-
-try:
-    import torch
-except ImportError as error:
-    raise MissingExtraError("the elastic supernet", "torch", "torch") from error
-
 Tensor = Any
 """A `torch.Tensor`; the name keeps signatures readable where torch is not type-checked."""
 
@@ -38,14 +31,18 @@ def step_per_mean(bits: int) -> float:
     density = np.exp(-(x**2) / 2.0)
     limit = 2 ** (bits - 1) - 1
     steps = np.geomspace(4.0 / limit / 5.0, 2.5, 400)
-    losses = [((np.clip(np.round(x / s), -limit, limit) * s - x) ** 2 * density).sum() for s in steps]
+    losses = [
+        ((np.clip(np.round(x / s), -limit, limit) * s - x) ** 2 * density).sum() for s in steps
+    ]
     return float(steps[int(np.argmin(losses))] / np.sqrt(2.0 / np.pi))
 
 
 def weight_step(weight: Tensor, bits: int, *, per_channel: bool = True) -> Tensor:
     """Step of every output channel, shape (K, 1, ...), or of the tensor, shape ()."""
     size = weight.detach().abs()
-    mean = size.flatten(1).mean(1).view(-1, *[1] * (weight.dim() - 1)) if per_channel else size.mean()
+    mean = (
+        size.flatten(1).mean(1).view(-1, *[1] * (weight.dim() - 1)) if per_channel else size.mean()
+    )
     return mean.clamp_min(1e-8) * step_per_mean(bits)
 
 

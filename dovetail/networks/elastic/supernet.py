@@ -36,16 +36,37 @@ class SharedBlock(nn.Module):
         # He initialization at the smallest kernel: the crop is what most sub-networks see.
         spread = math.sqrt(2.0 / (inputs * min(family.kernels) ** 2))
         self.weight = nn.Parameter(torch.randn(shape, generator=generator) * spread)
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
+        self.gains = _affine(family, stage, channels, 1.0)
+        self.shifts = _affine(family, stage, channels, 0.0)
         self.log_step = initial_steps(family, 4.0)
         self.log_add_step = initial_steps(family, 8.0)
+
+    def affine(self, block: Block, sub: SubNetwork) -> tuple[Tensor, Tensor]:
+        """Gain and shift (channels,) after normalization."""
+        keys = (
+            "shared",
+            f"width{block.channels}",
+            f"kernel{block.kernel}",
+            f"bits{sub.weight_bits}",
+        )
+        n = block.channels
+        gain, shift = (sum(table[key][:n] for key in keys) for table in (self.gains, self.shifts))
+        return gain, shift
 
     def slice(self, block: Block) -> Tensor:
         """Weight (channels, in_channels, kernel, kernel) of one block."""
         edge = (self.weight.shape[-1] - block.kernel) // 2
         crop = slice(edge, edge + block.kernel)
         return self.weight[: block.channels, : block.in_channels, crop, crop]
+
+
+def _affine(family: ElasticFamily, stage: int, channels: int, value: float) -> Any:
+    """A shared vector and what each width, kernel and weight precision adds to it."""
+    keys = [f"width{width}" for width in family.widths[stage]]
+    keys += [f"kernel{kernel}" for kernel in family.kernels]
+    keys += [f"bits{bits}" for bits in family.weight_bits]
+    table = {key: nn.Parameter(torch.zeros(channels)) for key in keys}
+    return nn.ParameterDict({"shared": nn.Parameter(torch.full((channels,), value)), **table})
 
 
 def initial_steps(family: ElasticFamily, span: float) -> Any:
@@ -81,17 +102,14 @@ class Supernet(nn.Module):
         )
         width = max(family.widths[-1])
         shape = (family.classes, width)
-        self.classifier = nn.Parameter(
-            torch.randn(shape, generator=generator) / math.sqrt(width)
-        )
+        self.classifier = nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(family.classes))
         self.log_pool_step = initial_steps(family, 4.0)
 
     def forward(self, images: Tensor, sub: SubNetwork) -> Tensor:
         """Logits (n, classes) of native images (n, C, H, H) under batch statistics."""
         bits = sub.activation_bits
-        x = resize(images, sub.resolution)
-        x = fake_activation(x, torch.tensor(1.0 / (2**bits - 1)), bits)
+        x = image_codes(images, sub) / (2**bits - 1)
         for stage, shared in enumerate(self.stages):
             for block in sub.stage(stage, self.family.in_channels):
                 x = _forward_block(shared[block.index], block, x, sub)
@@ -101,12 +119,11 @@ class Supernet(nn.Module):
 
 
 def _forward_block(shared: SharedBlock, block: Block, x: Tensor, sub: SubNetwork) -> Tensor:
-    bits, n = sub.activation_bits, block.channels
+    bits = sub.activation_bits
+    gain, shift = shared.affine(block, sub)
     weight = fake_weight(shared.slice(block), sub.weight_bits)
     y = F.conv2d(x, weight, stride=block.stride, padding=block.kernel // 2)
-    y = F.batch_norm(
-        y, None, None, shared.gain[:n], shared.shift[:n], training=True, eps=EPSILON
-    )
+    y = F.batch_norm(y, None, None, gain, shift, training=True, eps=EPSILON)
     if block.residual:
         y = x + fake_activation(y, shared.log_add_step[str(bits)].exp(), bits, signed=True)
     return fake_activation(y, shared.log_step[str(bits)].exp(), bits)
@@ -119,3 +136,8 @@ def resize(images: Tensor, resolution: int) -> Tensor:
     size = (resolution, resolution)
     out = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
     return out.clamp(0.0, 1.0)
+
+
+def image_codes(images: Tensor, sub: SubNetwork) -> Tensor:
+    """Codes, as floats, of native images at the resolution and bits of `sub`."""
+    return (resize(images, sub.resolution) * (2**sub.activation_bits - 1)).round()
