@@ -19,7 +19,7 @@ from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.bound import TERMS, bound_terms, key_of, tiling_bound
 from dovetail.sim.closed_form import array_cost, operand_bits, vector_cost
-from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op, Tile
+from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
 from dovetail.sim.tiles import ceil_div, widest_span
 
 OBJECTIVES = ("latency", "energy", "edp")
@@ -323,19 +323,22 @@ def total_costs(
     """
     tile = np.zeros(TILE_COLUMNS, dtype=np.int64)
     work = np.zeros(TILE_COLUMNS, dtype=np.int64)
-    cost = np.zeros(totals.shape[1], dtype=np.float64)
+    # A network repeats operators: each distinct one is costed once per design.
+    costs = np.zeros((ops.shape[0], totals.shape[1]), dtype=np.float64)
+    costed = np.full(ops.shape[0], -1, dtype=np.int64)
     for i in range(designs.shape[0]):
         totals[i, :] = 0.0
         for slot in range(row_index.shape[1]):
-            if row_index[i, slot] < 0:
+            row = row_index[i, slot]
+            if row < 0 or ops[row, Op.ENGINE] == NONE:
                 continue
-            op = ops[row_index[i, slot]]
-            if op[Op.ENGINE] == ARRAY:
-                if not choose_tile(designs[i], op, objective, mapper, tile, work, cost):
-                    totals[i, :] = np.nan
-                    break
-            elif op[Op.ENGINE] == VECTOR:
-                vector_cost(designs[i], op, cost)
-            else:
-                continue
-            totals[i] += cost
+            if costed[row] != i:
+                costed[row] = i
+                if ops[row, Op.ENGINE] == VECTOR:
+                    vector_cost(designs[i], ops[row], costs[row])
+                elif not choose_tile(
+                    designs[i], ops[row], objective, mapper, tile, work, costs[row]
+                ):
+                    costs[row, :] = np.nan
+            for column in range(totals.shape[1]):
+                totals[i, column] += costs[row, column]
