@@ -132,12 +132,53 @@ class Assembler:
         )
 
     def product(
-        self, name: str, a: Value, b: Value, output: Value, views: tuple[Shape, Shape]
-    ) -> None:
+        self, name: str, a: Value, b: Value, output: Value, views: tuple[Shape, Shape],
+        *, transpose_b: bool = False,
+    ) -> None:  # fmt: skip
         """Adds the product of a and b, whose elements are seen as tensors of shape `views`."""
-        left = replace(self._tensor(a), shape=views[0])
-        right = replace(self._tensor(b), shape=views[1])
-        self._append(operators.matmul(self._fresh(name), left, right, self._tensor(output)))
+        left, right = self._tensor(a), self._tensor(b)
+        for tensor, view in ((left, views[0]), (right, views[1])):
+            if math.prod(view) != tensor.elements:
+                raise NetworkError(f"'{tensor.name}' {list(tensor.shape)} is no {list(view)}")
+        left, right = replace(left, shape=views[0]), replace(right, shape=views[1])
+        self._append(
+            operators.matmul(
+                self._fresh(name), left, right, self._tensor(output), transpose_b=transpose_b
+            )
+        )
+
+    def attention(
+        self, name: str, query: Value, key: Value, value: Value, output: Value, *,
+        mask: Value | None = None, causal: bool = False,
+    ) -> None:  # fmt: skip
+        """Adds scaled dot-product attention: two products around a softmax.
+
+        Args:
+            name: prefix of the operators' names.
+            query: (..., heads, L, E).
+            key: (..., key heads, S, E); consecutive query heads share a key head.
+            value: (..., key heads, S, V).
+            output: (..., heads, L, V).
+            mask: addend of the scores, if any.
+            causal: whether later keys are masked out; all scores are computed all the same.
+
+        Raises:
+            NetworkError: if the shapes do not fit each other.
+        """
+        if min(len(v.shape) for v in (query, key, value)) < 2:
+            raise NetworkError(f"attention '{name}' needs operands of at least 2 dimensions")
+        shape = (*query.shape[:-1], key.shape[-2])
+        scores = Value(f"{name}.scores", shape, query.format)
+        views = (query.shape, key.shape)
+        self.product(f"{name}.scores", query, key, scores, views, transpose_b=True)
+        if mask is not None or causal:
+            masked = Value(f"{name}.masked", shape, query.format)
+            read = [scores] if mask is None else [scores, mask]
+            self.vector(masked.name, "where" if mask is None else "add", read, [masked])
+            scores = masked
+        weights = Value(f"{name}.softmax", shape, query.format)
+        self.vector(weights.name, "softmax", [scores], [weights])
+        self.product(name, weights, value, output, (shape, value.shape))
 
     def build(self, outputs: Sequence[Value]) -> Network:
         """The network that returns `outputs`."""

@@ -17,7 +17,7 @@ SCALAR_OPS: dict[str, int] = {
     # elementwise, one pass
     "add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 1, "max": 1, "min": 1, "neg": 1, "abs": 1,
     "relu": 1, "clip": 2, "leaky_relu": 2, "prelu": 2, "hard_sigmoid": 3, "hard_swish": 4,
-    "sqrt": 1, "reciprocal": 1, "exp": 1, "log": 1, "compare": 1, "where": 1, "cast": 1,
+    "sqrt": 1, "rsqrt": 1, "reciprocal": 1, "exp": 1, "log": 1, "compare": 1, "where": 1, "cast": 1,
     "logical": 1, "floor": 1, "sigmoid": 4, "tanh": 5, "silu": 5, "erf": 8, "gelu": 9, "elu": 3,
     "softplus": 3, "quantize": 3, "dequantize": 2, "sin": 1, "cos": 1, "tan": 1, "atan": 1,
     "softsign": 3, "mish": 6, "round": 1, "sign": 1, "mod": 1,

@@ -1,0 +1,1 @@
+"""What each operator of an exported torch program means."""
