@@ -7,6 +7,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from torch.nn.functional import conv2d
 
+from dovetail.errors import ProblemError
 from dovetail.networks.elastic.data import load_dataset
 from dovetail.networks.elastic.inference import Classifier
 from dovetail.networks.elastic.quantize import (
@@ -17,7 +18,7 @@ from dovetail.networks.elastic.quantize import (
     weight_step,
 )
 from dovetail.networks.elastic.supernet import Supernet, image_codes
-from dovetail.networks.elastic.training import TrainingArgs, train
+from dovetail.networks.elastic.training import TrainingArgs, shifted, train
 from tests.networks.elastic_helpers import TINY, convolve, integer_block
 
 DATA = load_dataset("digits").head(300, 100)
@@ -108,7 +109,7 @@ def test_every_block_of_the_evaluation_equals_numpy_integers(net):
                 shared = net.stages[stage][block.index]
                 step = float(shared.log_step[str(bits)].exp())
                 conv_step = float(shared.log_add_step[str(bits)].exp()) if block.index else step
-                weight = classifier.weights(block, sub)[0].numpy().astype(np.int64)
+                weight = classifier.layer(block, sub).codes.numpy().astype(np.int64)
                 assert np.abs(weight).max() <= 2 ** (sub.weight_bits - 1) - 1
                 codes = x.values.numpy().astype(np.int64)
                 calibration = torch.from_numpy(
@@ -138,8 +139,10 @@ def test_folded_inference_agrees_with_the_training_forward(net):
         choice[-1] = 1
         sub = TINY.decode(choice)
         with torch.no_grad():
-            expected = net(torch.from_numpy(same.x_test), sub).argmax(1)
-        assert (classifier.logits(sub).argmax(1) == expected).float().mean() >= 0.97
+            expected = net(torch.from_numpy(same.x_test), sub)
+        logits = classifier.logits(sub)
+        assert np.corrcoef(logits.flatten(), expected.flatten())[0, 1] > 0.999
+        assert (logits.argmax(1) == expected.argmax(1)).float().mean() >= 0.9
 
 
 def test_results_do_not_depend_on_what_was_evaluated_before(net):
@@ -155,11 +158,14 @@ def test_same_seed_same_weights_and_no_trace_in_global_state():
     np.random.seed(7)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     args, data = TrainingArgs(epochs=1, batch=50), DATA.head(100, 10)
-    first, second, third = (train(TINY, data, seed, args).state_dict() for seed in (1, 1, 2))
+    first, third = (train(TINY, data, seed, args).state_dict() for seed in (1, 2))
+    torch.set_num_threads(threads + 1)
+    second = train(TINY, data, 1, args).state_dict()
+    assert torch.get_num_threads() == threads + 1
+    torch.set_num_threads(threads)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["classifier"], third["classifier"])
     assert torch.equal(before, torch.random.get_rng_state())
-    assert torch.get_num_threads() == threads
 
 
 def test_sub_networks_share_weights():
@@ -181,3 +187,19 @@ def test_training_learns():
     train(TINY, DATA, 0, TrainingArgs(epochs=3), seen.append)
     assert [state.epoch for state in seen] == [1, 2, 3]
     assert seen[-1].loss < 0.7 * seen[0].loss
+
+
+def test_shifted_images_move_but_keep_their_pixels():
+    x = torch.zeros(50, 1, 5, 5)
+    x[:, :, 2, 2] = 1.0
+    moved = shifted(x, 1, np.random.default_rng(0))
+    assert torch.equal(moved.sum((1, 2, 3)), torch.ones(50))
+    places = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
+    assert places == {(row, column) for row in (1, 2, 3) for column in (1, 2, 3)}
+    assert shifted(x, 0, np.random.default_rng(0)) is x
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"warmup": 1.0}, {"shift": -1}])
+def test_impossible_settings_are_refused(bad):
+    with pytest.raises(ProblemError, match="training"):
+        TrainingArgs(**bad)

@@ -61,15 +61,19 @@ class AccuracyOracle:
         """Number of sub-networks evaluated so far."""
         return int((self.correct >= 0).sum())
 
+    @property
+    def samples(self) -> int:
+        """Number of held-out images that every error is measured on."""
+        return len(self.dataset.y_test)
+
     def errors(self, choices: IntArray) -> FloatArray:
         """Share of held-out images that each sub-network gets wrong, (n, knobs) -> (n,)."""
         return 1.0 - self._counts(choices) / len(self.dataset.y_test)
 
     def interval(self, choice: Sequence[int] | IntArray) -> tuple[float, float]:
         """Wilson interval of the error of one sub-network at 95 % confidence."""
-        total = len(self.dataset.y_test)
-        right = int(self._counts(np.asarray(choice, dtype=np.int64)[None])[0])
-        return wilson(total - right, total)
+        low, high = wilson(self.errors(np.asarray(choice, dtype=np.int64)[None]), self.samples)
+        return float(low[0]), float(high[0])
 
     def _counts(self, choices: IntArray) -> NDArray[np.int32]:
         """Correctly classified images of choices (n, knobs), measured where unknown, (n,)."""
@@ -217,17 +221,19 @@ def check_fit(family: ElasticFamily, dataset: Dataset) -> None:
         )
 
 
-def wilson(hits: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Score interval of a share `hits / total` at the confidence of normal quantile `z`.
+def wilson(
+    share: FloatArray, samples: int, z: float = 1.959964
+) -> tuple[FloatArray, FloatArray]:
+    """Score interval of shares (n,) measured on `samples`, at the confidence of normal quantile z.
 
     References:
         Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
     """
-    share, weight = hits / total, z * z / total
+    weight = z * z / samples
     centre = share + weight / 2.0
-    spread = z * math.sqrt(share * (1.0 - share) / total + weight / (4.0 * total))
+    spread = z * np.sqrt(share * (1.0 - share) / samples + weight / (4.0 * samples))
     low, high = (centre - spread) / (1.0 + weight), (centre + spread) / (1.0 + weight)
-    return max(0.0, low), min(1.0, high)
+    return np.maximum(low, 0.0), np.minimum(high, 1.0)
 
 
 def require_torch() -> None:

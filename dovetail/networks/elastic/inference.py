@@ -21,7 +21,7 @@ from dovetail.networks.elastic.quantize import Tensor, code_range, weight_codes,
 from dovetail.networks.elastic.subnetwork import Block, SubNetwork
 from dovetail.networks.elastic.supernet import EPSILON, Supernet, image_codes
 
-CALIBRATION_IMAGES = 256
+CALIBRATION_IMAGES = 128
 """Training images that set the statistics of batch normalization."""
 
 CHUNK_IMAGES = 512
@@ -33,6 +33,23 @@ most taps of a convolution fall on padding, and products run several times faste
 
 CACHE_BYTES = 256 * 2**20
 """Room for codes after shared stages, so that sub-networks with a common prefix share its cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Quantized weights of one block, and what follows its normalization.
+
+    Attributes:
+        codes: (K, C, R, S) weight codes.
+        steps: (K,) values of a code.
+        gain: (K,) factor after normalization.
+        shift: (K,) summand after the factor.
+    """
+
+    codes: Tensor
+    steps: Tensor
+    gain: Tensor
+    shift: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,7 @@ class Classifier:
         self.calibration = len(calibration)
         self._images = torch.from_numpy(np.concatenate([calibration, dataset.x_test]))
         self._labels = torch.from_numpy(dataset.y_test)
-        self._weights: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
+        self._layers: dict[tuple[object, ...], Layer] = {}
         self._dense: dict[tuple[object, ...], Tensor] = {}
         self._prefixes: OrderedDict[tuple[object, ...], Codes] = OrderedDict()
         self._cached_bytes = 0
@@ -136,9 +153,10 @@ class Classifier:
         bits = str(sub.activation_bits)
         step = float(shared.log_step[bits].exp())
         conv_step = float(shared.log_add_step[bits].exp()) if block.residual else step
-        head = self.calibration + CHUNK_IMAGES
+        head, total = self.calibration + CHUNK_IMAGES, len(x.values)
         chunks, folded = [], None
-        for part in (x.values[:head], *x.values[head:].split(CHUNK_IMAGES)):
+        for start in (0, *range(head, total, CHUNK_IMAGES)):
+            part = x.values[start : start + CHUNK_IMAGES if start else head]
             y = self.accumulate(block, part, sub)
             if folded is None:
                 folded = self.fold(block, sub, y[: self.calibration], x.step, conv_step)
@@ -149,11 +167,11 @@ class Classifier:
     def accumulate(self, block: Block, codes: Tensor, sub: SubNetwork) -> Tensor:
         """Accumulators (n, K, P, P), as floats, of input codes (n, C, H, H)."""
         if codes.shape[2] ** 2 > DENSE_RATIO * block.kernel**2:
-            weight, pad = self.weights(block, sub)[0], block.kernel // 2
+            weight, pad = self.layer(block, sub).codes, block.kernel // 2
             return F.conv2d(codes.float(), weight, stride=block.stride, padding=pad)
         key = (*_key(block), codes.shape[2], sub.weight_bits)
         if key not in self._dense:
-            self._dense[key] = _dense(self.weights(block, sub)[0], codes.shape[2], block.stride)
+            self._dense[key] = _dense(self.layer(block, sub).codes, codes.shape[2], block.stride)
         flat = codes.flatten(1).float() @ self._dense[key]
         return flat.view(len(codes), block.channels, block.size, block.size)
 
@@ -169,24 +187,25 @@ class Classifier:
             x_step: value of an input code.
             y_step: value of an output code.
         """
-        shared = self.net.stages[block.stage][block.index]
-        unit = self.weights(block, sub)[1].flatten() * x_step
+        layer = self.layer(block, sub)
         mean, variance = _statistics(accumulators)
-        gain, shift = shared.affine(block, sub)
-        multiplier = gain / torch.sqrt(variance + EPSILON / unit**2)
+        multiplier = layer.gain / torch.sqrt(variance + EPSILON / (layer.steps * x_step) ** 2)
         # A channel without gain outputs its shift alone; keep the division below finite.
         multiplier = torch.where(multiplier.abs() < 1e-12, 1e-12, multiplier)
-        bias = (shift / multiplier - mean).round().clamp(-(2.0**31), 2.0**31 - 1)
+        bias = (layer.shift / multiplier - mean).round().clamp(-(2.0**31), 2.0**31 - 1)
         return Folded(bias, multiplier / y_step)
 
-    def weights(self, block: Block, sub: SubNetwork) -> tuple[Tensor, Tensor]:
-        """Weight codes (K, C, R, S) and steps (K, 1, 1, 1) of one block."""
+    @torch.inference_mode()
+    def layer(self, block: Block, sub: SubNetwork) -> Layer:
+        """Weights of one block at the precision of `sub`."""
         key = (*_key(block), sub.weight_bits)
-        if key not in self._weights:
-            weight = self.net.stages[block.stage][block.index].slice(block)
+        if key not in self._layers:
+            shared = self.net.stages[block.stage][block.index]
+            weight = shared.slice(block)
             step = weight_step(weight, sub.weight_bits)
-            self._weights[key] = (weight_codes(weight, step, sub.weight_bits), step)
-        return self._weights[key]
+            codes = weight_codes(weight, step, sub.weight_bits).contiguous()
+            self._layers[key] = Layer(codes, step.flatten(), *shared.affine(block, sub))
+        return self._layers[key]
 
 
 def _key(block: Block) -> tuple[int, ...]:

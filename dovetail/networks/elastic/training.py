@@ -45,9 +45,12 @@ class TrainingArgs:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        whole = {k: v for k, v in asdict(self).items() if k in ("epochs", "batch", "threads")}
-        if min(whole.values()) < 1 or self.random_subs < 0 or not self.learning_rate > 0:
-            raise ProblemError(f"training {asdict(self)}: epochs, batch, threads, rate must be > 0")
+        positive = min(self.epochs, self.batch, self.threads) >= 1 and self.learning_rate > 0
+        if not positive or min(self.random_subs, self.shift) < 0 or not 0 <= self.warmup < 1:
+            raise ProblemError(
+                f"training {asdict(self)}: epochs, batch, threads and learning_rate must be > 0, "
+                "random_subs and shift >= 0, warmup within 0 to 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def train(
             for index in order.split(args.batch):
                 optimizer.zero_grad(set_to_none=True)
                 subs = _sandwich(family, rng, args.random_subs)
-                batch = _shifted(images[index], args.shift, rng)
+                batch = shifted(images[index], args.shift, rng)
                 losses.append(_backward(net, batch, labels[index], subs))
                 optimizer.step()
                 schedule.step()
@@ -122,7 +125,7 @@ def _sandwich(
     return tuple(family.decode(choice) for choice in (largest, *others))
 
 
-def _shifted(x: Tensor, pixels: int, rng: np.random.Generator) -> Tensor:
+def shifted(x: Tensor, pixels: int, rng: np.random.Generator) -> Tensor:
     """Images (n, C, H, H), each moved by up to `pixels` in both directions, zeros moved in."""
     if pixels == 0:
         return x
