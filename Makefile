@@ -40,8 +40,8 @@ format: .venv/.all
 	$(BIN)/ruff format .
 
 bench: .venv/.all
-	@set -e; for script in benchmarks/[a-z]*.py; do \
-	  echo "== $$script"; $(BIN)/python "$$script"; done
+	@status=0; for script in benchmarks/[a-z]*.py; do \
+	  echo "== $$script"; $(BIN)/python "$$script" || status=1; done; exit $$status
 
 .venv/.demo: pyproject.toml
 	@scripts/setup.sh demo

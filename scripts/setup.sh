@@ -55,8 +55,8 @@ make_venv() {
     python=$(find_python)
   fi
   if [[ -z $python ]]; then
-    fail "dovetail needs Python 3.11 or newer; found $(python3 --version 2>&1 || true):" \
-      "name another one with PYTHON=/path/to/python3.11"
+    fail "dovetail needs Python 3.11 or newer; tried ${PYTHON:-python3.11, python3}:" \
+      "name one with PYTHON=/path/to/python3.11"
   fi
   if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     apt_install "creating .venv" "$("$python" -c \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -141,6 +142,18 @@ def test_an_extra_that_needs_torch_pins_it(extra: str) -> None:
     names = [re.split(r"[\s<>=!~\[;]", requirement)[0] for requirement in requirements]
     if any(name in NEEDS_TORCH for name in names):
         assert "torch==2.13.0" in requirements
+
+
+def test_missing_extras_are_ones_that_can_be_installed() -> None:
+    named = {
+        node.args[1].value
+        for path in (ROOT / "dovetail").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "MissingExtraError"
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+    }
+    assert named
+    assert named <= set(PROJECT["optional-dependencies"])
 
 
 def test_the_core_needs_no_torch() -> None:
