@@ -1,0 +1,164 @@
+"""One checker over all agents, and what the registry and settings promise."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import random
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from dovetail.agents import base
+from dovetail.agents.base import factory, make_agent, names, resolve_settings
+from dovetail.errors import MissingExtraError, ProblemError, UnknownNameError
+from dovetail.ir.space import IntArray, Knob, Space
+from tests.agents.toy import ToyProblem
+
+SMALL: dict[str, dict[str, object]] = {
+    "random": {"batch": 16},
+    "nsga2": {"population": 16},
+    "ppo": {"batch": 16, "group": 8},
+    "maskable_ppo": {"batch": 16, "group": 8},
+    "bayesian": {"initial": 12, "batch": 2, "pool": 32, "samples": 16},
+}
+BUILT_IN = sorted(SMALL)
+
+
+def disturb() -> None:
+    """What other code may do to the global random states between two calls."""
+    random.seed(1)
+    np.random.seed(2)
+    np.random.random(3)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(3)
+
+
+def asks(name: str, seed: int, rounds: int, between: Callable[[], None]) -> IntArray:
+    problem = ToyProblem()
+    agent = make_agent(name, problem, seed, SMALL[name])
+    batches = []
+    for _ in range(rounds):
+        designs = agent.ask()
+        between()
+        agent.tell(designs, problem.evaluate(designs))
+        between()
+        batches.append(designs)
+    return np.concatenate(batches)
+
+
+def test_the_checker_covers_every_agent_of_the_package() -> None:
+    assert sorted(base.REGISTRY) == BUILT_IN
+    assert set(BUILT_IN) <= set(names())
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_asks_are_legal_and_a_function_of_seed_and_tells(name: str) -> None:
+    first = asks(name, seed=7, rounds=4, between=disturb)
+    assert first.dtype == np.int64
+    ToyProblem().space.check(first)
+    again = asks(name, seed=7, rounds=4, between=lambda: None)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, asks(name, seed=8, rounds=4, between=disturb))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_global_randomness_is_left_alone(name: str) -> None:
+    def draws() -> tuple[float, float]:
+        return random.random(), float(np.random.random())
+
+    random.seed(5)
+    np.random.seed(5)
+    expected = draws()
+    random.seed(5)
+    np.random.seed(5)
+    asks(name, seed=0, rounds=2, between=lambda: None)
+    assert draws() == expected
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_last_batch_may_be_told_in_part(name: str) -> None:
+    problem = ToyProblem()
+    agent = make_agent(name, problem, 0, SMALL[name])
+    designs = agent.ask()[:1]
+    agent.tell(designs, problem.evaluate(designs))
+    problem.space.check(agent.ask())
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_knobs_with_one_value_and_exhausted_spaces_are_fine(name: str) -> None:
+    knobs = list(ToyProblem().space.knobs)
+    assert knobs[2].name == "dataflow"
+    knobs = [Knob(k.name, k.values[: 1 + (i < 2)], k.ordered) for i, k in enumerate(knobs)]
+    problem = dataclasses.replace(ToyProblem(), space=Space(tuple(knobs)))
+    agent = make_agent(name, _Unmasked(problem), 0, SMALL[name])
+    for _ in range(4):
+        designs = agent.ask()
+        problem.space.check(designs)
+        agent.tell(designs, problem.evaluate(designs))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_settings_are_frozen_documented_and_checked(name: str) -> None:
+    args = factory(name).Args
+    defaults = args()
+    documented = "".join(inspect.getdoc(kind) or "" for kind in args.__mro__)
+    for field in dataclasses.fields(args):
+        assert f"\n    {field.name}: " in documented, field.name
+    assert resolve_settings(name) == dataclasses.asdict(defaults)
+    with pytest.raises(ProblemError, match=r"has no setting 'bathc'.*known: "):
+        make_agent(name, ToyProblem(), 0, {"bathc": 3})
+    first = dataclasses.fields(args)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(defaults, first, 3)
+    assert resolve_settings(name, {first: "64"})[first] == 64
+    for wrong in (-1, "many", 1.5, None, True):
+        with pytest.raises(ProblemError, match="must be"):
+            make_agent(name, ToyProblem(), 0, {first: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("ppo", "stable_baselines3", "rl"), ("maskable_ppo", "sb3_contrib", "rl"),
+     ("bayesian", "botorch", "bo"), ("ppo", "torch", "rl")],
+)  # fmt: skip
+def test_a_missing_extra_is_named(
+    name: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"'{module}'.*dovetail\[{extra}\]"):
+        make_agent(name, ToyProblem(), 0)
+
+
+def test_unknown_agents_are_refused_with_a_hint() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean nsga2"):
+        make_agent("nsga", ToyProblem(), 0)
+
+
+def test_other_packages_add_agents_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint, EntryPoints
+
+    point = EntryPoint("dice", "dovetail.agents.random_search:RandomAgent", base.GROUP)
+
+    def found(**wanted: str) -> EntryPoints:
+        return EntryPoints([point]).select(**wanted)
+
+    monkeypatch.setattr(base, "entry_points", found)
+    assert "dice" in names()
+    designs = make_agent("dice", ToyProblem(), 0, {"batch": 5}).ask()
+    assert designs.shape == (5, 12)
+
+
+class _Unmasked:
+    """A problem whose masks fit a changed space: everything is allowed."""
+
+    def __init__(self, problem: ToyProblem) -> None:
+        self._problem = problem
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._problem, name)
+
+    def masks(self) -> tuple[np.ndarray, ...]:
+        return tuple(np.ones(len(k.values), dtype=np.bool_) for k in self._problem.space.knobs)
