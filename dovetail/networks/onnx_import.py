@@ -205,9 +205,9 @@ def _import_node(proto: Any, scope: Scope) -> None:
     node = Node(
         proto.op_type,
         label,
+        {attribute.name: attribute for attribute in proto.attribute},
         [scope.values[name] if name else None for name in proto.input],
         list(proto.output),
-        {attribute.name: attribute for attribute in proto.attribute},
         scope,
     )
     try:

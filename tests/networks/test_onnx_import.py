@@ -320,6 +320,14 @@ def test_symbolic_dimensions_are_set_by_name_or_place() -> None:
         from_onnx_model(proto, "symbolic", dims={"batch": 2, "x[1]": 3, "bathc": 1})
 
 
+def test_an_axis_of_every_input_may_be_set() -> None:
+    nodes = [node("Add", ["a", "b"], ["y"])]
+    for batch in ("n", 2):
+        proto = model(nodes, {"a": (batch, 4), "b": (batch, 1)}, ["y"])
+        network = from_onnx_model(proto, "axis", dims={"[0]": 3})
+        assert network.tensor["y"].shape == (3, 4)
+
+
 def test_nodes_may_stand_in_any_order() -> None:
     nodes = [node("Relu", ["m"], ["y"], "late"), node("Neg", ["x"], ["m"], "early")]
     network = from_onnx_model(model(nodes, {"x": (2,)}, ["y"]), "order")

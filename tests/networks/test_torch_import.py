@@ -134,7 +134,8 @@ def test_alexnet_agrees_with_the_onnx_graph() -> None:
         return [nn.Conv2d(c, k, size, **options), nn.ReLU()]
 
     module = nn.Sequential(
-        *layer(3, 96, 11, stride=4), nn.MaxPool2d(3, 2), *layer(96, 256, 5, padding=2, groups=2), nn.MaxPool2d(3, 2),
+        *layer(3, 96, 11, stride=4), nn.MaxPool2d(3, 2),
+        *layer(96, 256, 5, padding=2, groups=2), nn.MaxPool2d(3, 2),
         *layer(256, 384, 3, padding=1), *layer(384, 384, 3, padding=1, groups=2),
         *layer(384, 256, 3, padding=1, groups=2), nn.MaxPool2d(3, 2, ceil_mode=True),
         nn.Flatten(), nn.LazyLinear(4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(),
