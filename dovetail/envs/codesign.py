@@ -16,8 +16,12 @@ from dovetail.envs.slots import Family, tabulate
 from dovetail.envs.systolic import SystolicProblem, parse_hardware
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray, Knob, Space
+from dovetail.networks.elastic.accuracy import wilson
 
 OBJECTIVES = ("error", "latency_ms", "energy_mj", "area_mm2")
+
+ACCURACY = ("error", "error_low", "error_high")
+"""Metrics of a network: error on held-out samples, and its 95 % confidence interval."""
 
 DEFAULTS: dict[str, object] = {
     **supernet.DEFAULTS,
@@ -33,6 +37,10 @@ DEFAULTS: dict[str, object] = {
 
 class Oracle(Protocol):
     """Knows how well every network of a family does."""
+
+    @property
+    def samples(self) -> int:
+        """Number of held-out samples that every error is measured on."""
 
     def errors(self, choices: IntArray) -> FloatArray:
         """Fraction of held-out samples classified wrong (n,), of choices (n, knobs)."""
@@ -81,7 +89,7 @@ class CoDesignProblem(SystolicProblem):
             hardware,
             Workload(self._slots.operators, mapping, mapper),
             choices,
-            (*METRICS, "error"),
+            (*METRICS, *ACCURACY),
             objectives,
             constraints,
         )
@@ -94,7 +102,9 @@ class CoDesignProblem(SystolicProblem):
         return self._slots.index(choices)
 
     def _measured(self, choices: IntArray) -> dict[str, FloatArray]:
-        return {"error": np.asarray(self.oracle.errors(choices), dtype=np.float64)}
+        error = np.asarray(self.oracle.errors(choices), dtype=np.float64)
+        low, high = wilson(error, self.oracle.samples)
+        return {"error": error, "error_low": low, "error_high": high}
 
     def _base_choice(self) -> IntArray:
         return self.family.space.cardinalities - 1
@@ -114,8 +124,8 @@ def from_spec(spec: Mapping[str, object]) -> CoDesignProblem:
     fields = check_fields(spec, DEFAULTS)
     hardware = parse_hardware(fields["base"], fields["knobs"])
     # A typo must not cost a training: parsed once before it, and again by the problem.
-    parse_objectives(fields["objectives"], available=(*METRICS, "error"))  # type: ignore[arg-type]  # it checks
-    parse_constraints(fields["constraints"], available=(*METRICS, "error"))  # type: ignore[arg-type]  # it checks
+    parse_objectives(fields["objectives"], available=(*METRICS, *ACCURACY))  # type: ignore[arg-type]  # it checks
+    parse_constraints(fields["constraints"], available=(*METRICS, *ACCURACY))  # type: ignore[arg-type]  # it checks
     oracle, source = supernet.build_oracle({name: fields[name] for name in supernet.DEFAULTS})
     return CoDesignProblem(
         oracle.oracle.family,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from dovetail.networks.elastic import ElasticFamily
 if TYPE_CHECKING:
     from dovetail.networks.elastic.accuracy import AccuracyOracle
     from dovetail.networks.elastic.data import Dataset
+    from dovetail.networks.elastic.training import Progress
 
 SAVE_SECONDS = 5.0
 """Measured errors are written to the cache at most this often."""
@@ -50,6 +51,11 @@ class CachedOracle:
         self.path = path
         self._saved = (oracle.measured, time.monotonic())
 
+    @property
+    def samples(self) -> int:
+        """Number of held-out samples that every error is measured on."""
+        return self.oracle.samples
+
     def errors(self, choices: IntArray) -> FloatArray:
         """Fraction of held-out samples classified wrong (n,), of choices (n, knobs)."""
         found = self.oracle.errors(choices)
@@ -64,8 +70,14 @@ class CachedOracle:
         self._saved = (self.oracle.measured, time.monotonic())
 
 
-def build_oracle(spec: Mapping[str, object]) -> tuple[CachedOracle, dict[str, object]]:
+def build_oracle(
+    spec: Mapping[str, object], progress: Callable[[Progress], None] | None = None
+) -> tuple[CachedOracle, dict[str, object]]:
     """Loads or trains the supernet of a specification with the fields of `DEFAULTS`.
+
+    Args:
+        spec: values of some fields.
+        progress: called after every epoch of a training.
 
     Returns:
         The oracle, and the fields that rebuild it: the cache is none of them.
@@ -106,7 +118,8 @@ def build_oracle(spec: Mapping[str, object]) -> tuple[CachedOracle, dict[str, ob
         "family": json.loads(json.dumps(family.to_dict())),
     }
     path = _cache_file(_typed(given, "cache", str), source)
-    return CachedOracle(train_or_load(path, data, seed, family=family, args=args), path), source
+    oracle = train_or_load(path, data, seed, progress=progress, family=family, args=args)
+    return CachedOracle(oracle, path), source
 
 
 def _check_numbers(training: Mapping[str, object], defaults: Mapping[str, object]) -> None:

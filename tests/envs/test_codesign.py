@@ -28,6 +28,8 @@ class StubOracle:
         self.calls = 0
         self.rows = 0
 
+    samples = 450
+
     def errors(self, choices):
         self.calls += 1
         self.rows += len(choices)
