@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from dovetail.errors import OutputError, ProblemError, StudyError
+from dovetail.errors import MissingExtraError, OutputError, ProblemError, StudyError
 from dovetail.networks.elastic import ElasticFamily
 from dovetail.networks.elastic.accuracy import AccuracyOracle, train_or_load, wilson
 from dovetail.networks.elastic.data import load_dataset
@@ -75,6 +78,12 @@ def test_other_data_are_refused(cache):
         AccuracyOracle.load(cache, DATA.head(100, 50))
 
 
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
 def rewrite(path, target, **changes):
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -88,7 +97,7 @@ def rewrite(path, target, **changes):
         lambda path, bad: bad.write_bytes(path.read_bytes()[:2000]),
         lambda path, bad: bad.write_bytes(b""),
         lambda path, bad: bad.write_text("{}"),
-        lambda path, bad: np.save(bad.open("wb"), np.zeros(3)),
+        lambda path, bad: bad.write_bytes(npy(np.zeros(3))),
         lambda path, bad: rewrite(path, bad, recipe=None),
         lambda path, bad: rewrite(path, bad, keys=None),
         lambda path, bad: rewrite(path, bad, keys=np.array([-1]), correct=np.array([1])),
@@ -162,3 +171,14 @@ def test_a_space_that_cannot_be_tabulated_is_refused():
 def test_choices_outside_the_space_are_refused(oracle):
     with pytest.raises(ProblemError):
         oracle.errors(np.full((1, len(TINY.space.knobs)), 9))
+
+
+def test_torch_is_imported_only_when_used():
+    code = "import sys, dovetail.networks.elastic.accuracy; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_missing_torch_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"dovetail\[torch\]"):
+        train_or_load(None, DATA, family=TINY)

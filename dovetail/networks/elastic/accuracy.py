@@ -220,9 +220,7 @@ def check_fit(family: ElasticFamily, dataset: Dataset) -> None:
         )
 
 
-def wilson(
-    share: FloatArray, samples: int, z: float = 1.959964
-) -> tuple[FloatArray, FloatArray]:
+def wilson(share: FloatArray, samples: int, z: float = 1.959964) -> tuple[FloatArray, FloatArray]:
     """Score interval of shares (n,) measured on `samples`, at the confidence of normal quantile z.
 
     References:
