@@ -20,6 +20,7 @@ from dovetail.networks.assembly import Assembler, Value
 from dovetail.networks.onnx_ops.constants import tensor_value
 from dovetail.networks.onnx_ops.external import ExternalData
 from dovetail.networks.onnx_ops.formats import format_of
+from dovetail.networks.onnx_ops.functions import inlined
 from dovetail.networks.onnx_ops.node import Node, Scope
 from dovetail.networks.onnx_ops.order import ordered
 from dovetail.networks.onnx_ops.registry import DOMAINS, HANDLERS
@@ -115,11 +116,7 @@ def interpret(
     graph = model.graph
     if not graph.node:
         raise NetworkError(f"model '{name}' has no operators; is it an ONNX model?")
-    if model.functions:
-        raise NetworkError(
-            f"model '{name}' defines the function '{model.functions[0].name}': inline functions "
-            "first, by onnx.inliner.inline_local_functions"
-        )
+    graph = inlined(model).graph
     assembler = Assembler(name)
     values = _constants(graph, external)
     for value in _inputs(graph, values, dims, assembler):

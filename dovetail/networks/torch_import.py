@@ -116,10 +116,7 @@ def _import_call(node: Any, values: Known, graph: Assembler) -> None:
 
 def _handle(call: Call, node: Any) -> None:
     if call.op not in HANDLERS:
-        raise NetworkError(
-            f"torch operator {node.target} (call '{call.name}' in module '{call.where}') cannot be "
-            "imported"
-        )
+        raise call.fail(f"operator {node.target} cannot be imported")
     used = {user.args[1] for user in node.users if user.target is operator.getitem}
     if used and isinstance(node.meta.get("val"), list | tuple):
         call.outputs = [v for i, v in enumerate(call.outputs) if i in used or i == 0]

@@ -340,5 +340,54 @@ def test_equal_node_names_are_told_apart() -> None:
     assert [op.name for op in network.operators] == ["same", "same_2"]
 
 
+def test_einsum_and_attention_count_their_products() -> None:
+    network = one("Einsum", {"a": (2, 3, 4, 5), "b": (2, 3, 6, 5)}, equation="bhid,bhjd->bhij")
+    assert network.macs == 6 * 4 * 6 * 5
+    assert network.tensor["y"].shape == (2, 3, 4, 6)
+    shapes = {"q": (2, 8, 5, 16), "k": (2, 2, 9, 16), "v": (2, 2, 9, 16)}
+    network = one("Attention", shapes, opset=23)
+    assert network.macs == 2 * (2 * 8 * 5 * 9 * 16)
+    assert [op.kind for op in network.operators] == ["matmul", "softmax", "matmul"]
+    shapes = {"q": (2, 5, 128), "k": (2, 9, 32), "v": (2, 9, 32)}
+    flat = one("Attention", shapes, opset=23, q_num_heads=8, kv_num_heads=2)
+    assert flat.macs == network.macs
+    assert flat.tensor["y"].shape == (2, 5, 128)
+
+
+def function_model(depth: int, *, loop: bool = False) -> onnx.ModelProto:
+    """A function that calls the next one twice, `depth` times over."""
+    proto = model([node("F0", ["x"], ["y"], domain="own")], {"x": (2,)}, ["y"])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    proto.opset_import.append(opsets[1])
+    for level in range(depth):
+        called = f"F{level + 1}" if level + 1 < depth else ("F0" if loop else "Relu")
+        domain = "own" if called != "Relu" else ""
+        body = [
+            node(called, ["a"], ["m"], domain=domain),
+            node(called, ["m"], ["b"], domain=domain),
+        ]
+        proto.functions.append(helper.make_function("own", f"F{level}", ["a"], ["b"], body, opsets))
+    return proto
+
+
+def test_functions_are_inlined() -> None:
+    network = from_onnx_model(function_model(3), "functions")
+    assert [op.kind for op in network.operators] == ["relu"] * 8
+
+
+def test_functions_that_explode_are_refused() -> None:
+    with pytest.raises(NetworkError, match="expand to 1099511627776 nodes"):
+        from_onnx_model(function_model(40), "explosion")
+    with pytest.raises(NetworkError, match="'F0' calls itself"):
+        from_onnx_model(function_model(3, loop=True), "loop")
+
+
+def test_control_flow_is_refused() -> None:
+    branch = helper.make_graph([node("Relu", ["x"], ["b"])], "branch", [], [])
+    nodes = [node("If", ["c"], ["y"], "if", then_branch=branch, else_branch=branch)]
+    with pytest.raises(NetworkError, match=r"operator If of domain ai.onnx cannot be imported"):
+        from_onnx_model(model(nodes, {"x": (2,), "c": ()}, ["y"]), "control")
+
+
 def test_every_handler_is_documented() -> None:
     assert all(handler.__doc__ for handler in HANDLERS.values())

@@ -16,8 +16,7 @@ from dovetail.networks.shapes import normalize_axes, normalize_axis, reduced, re
 NORMS = {
     "BatchNormalization": "batchnorm", "InstanceNormalization": "instancenorm",
     "LayerNormalization": "layernorm", "GroupNormalization": "groupnorm",
-    "RMSNormalization": "rmsnorm", "SimplifiedLayerNormalization": "rmsnorm",
-    "SkipLayerNormalization": "layernorm", "LpNormalization": "rmsnorm",
+    "RMSNormalization": "rmsnorm", "LpNormalization": "rmsnorm",
     "MeanVarianceNormalization": "instancenorm",
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dovetail.networks.onnx_ops import (
+    attention,
     constants,
     contraction,
     elementwise,
@@ -40,6 +41,9 @@ HANDLERS: dict[str, Handler] = {
     "QLinearConv": contraction.qlinear_conv,
     "QLinearMatMul": contraction.qlinear_matmul,
     "Gemm": contraction.gemm,
+    "Attention": attention.attention,
+    "RotaryEmbedding": attention.rotary_embedding,
+    "Einsum": attention.einsum,
     "LRN": reduction.lrn,
     "TopK": reduction.top_k,
     "CumSum": reduction.cumulative_sum,
