@@ -38,7 +38,7 @@ MODULES = (
 REFUSED = (
     "training", "string", "empty_set", "zero_size", "shape_zero", "example_end_out", "start_out_of",
     "start_greater_than_end", "batch_diagonal", "softcap", "padded_kv", "nonpad",
-    "qk_matmul", "local_window",
+    "qk_matmul", "_window",
 )  # fmt: skip
 """Cases that are refused by design: training, text, empty tensors, seldom options of attention."""
 
