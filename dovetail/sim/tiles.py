@@ -28,7 +28,7 @@ def packed_bytes(elements: int, bits: int) -> int:
 @njit(cache=True, error_model="numpy")
 def transfer_cycles(size_bytes: int, bytes_per_cycle: float) -> int:
     """Cycles that a transfer holds the DRAM channel."""
-    return int(math.ceil(size_bytes / bytes_per_cycle))
+    return math.ceil(size_bytes / bytes_per_cycle)
 
 
 @njit(cache=True, error_model="numpy")
@@ -62,13 +62,31 @@ def engine_cycles(
 def span(
     first: int, count: int, kernel: int, stride: int, dilation: int, pad: int, size: int
 ) -> int:
-    """Input rows (or columns) that `count` outputs from `first` read, zero padding not counted.
+    """Distinct input rows (or columns) that `count` outputs from `first` read, padding left out."""
+    if dilation == 1 and stride <= kernel:  # windows touch: one stretch of rows
+        low = max(first * stride - pad, 0)
+        high = min((first + count - 1) * stride - pad + kernel - 1, size - 1)
+        return max(0, high - low + 1)
+    # Tap r of output p reads the row that tap r - stride/g of output p + dilation/g reads, too.
+    g = math.gcd(stride, dilation)
+    shared = count - dilation // g
+    reads = _taps_inside(first, count, 0, kernel, stride, dilation, pad, size)
+    return reads - _taps_inside(first, shared, stride // g, kernel, stride, dilation, pad, size)
 
-    Rows between two windows that do not touch are skipped.
-    """
-    low = max(first * stride - pad, 0)
-    high = min((first + count - 1) * stride - pad + (kernel - 1) * dilation, size - 1)
-    return max(0, min(high - low + 1, count * kernel))
+
+@njit(cache=True, error_model="numpy")
+def _taps_inside(
+    first: int, count: int, tap: int, kernel: int,
+    stride: int, dilation: int, pad: int, size: int,
+) -> int:  # fmt: skip
+    """How many (output, tap) pairs, taps from `tap` on, read a row of the input."""
+    found = 0
+    for r in range(tap, kernel):
+        row = first * stride + r * dilation - pad
+        begin = max(0, ceil_div(-row, stride))
+        end = min(count, (size - 1 - row) // stride + 1)
+        found += max(0, end - begin)
+    return found
 
 
 @njit(cache=True, error_model="numpy")
