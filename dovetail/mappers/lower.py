@@ -26,6 +26,7 @@ from dovetail.ir.schedule import Loop, Mapping
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import (
     chunk,
+    chunks_alike_until,
     loads_input,
     loads_weight,
     operand_bits,
@@ -103,17 +104,22 @@ def lower_vector(accelerator: SystolicArray, op: IntArray, name: str) -> Program
     chunks, reads, writes, work = vector_chunks(design, op)
 
     def step(index: int) -> Body:
-        inputs = chunk(int(op[Op.IN_ELEMENTS]), reads, chunks, index)
-        outputs = chunk(int(op[Op.OUT_ELEMENTS]), writes, chunks, index)
-        ops = chunk(int(op[Op.VECTOR_OPS]), work, chunks, index)
+        inputs = chunk(int(op[Op.IN_ELEMENTS]), reads, index)
+        outputs = chunk(int(op[Op.OUT_ELEMENTS]), writes, index)
+        ops = chunk(int(op[Op.VECTOR_OPS]), work, index)
         return (
             Load(_packed(inputs, bits_in), 0),
             VectorOperate(int(ops)),
             Store(_packed(outputs, bits_out), 0),
         )
 
-    regular = _loop(chunks - 1, step(0)) if chunks > 1 else ()
-    return Program(name, (*regular, *step(chunks - 1)))
+    body: list[Instruction | HardwareLoop] = []
+    first = 0
+    while first < chunks:
+        end = int(chunks_alike_until(design, op, first))
+        body += _loop(end - first, step(first))
+        first = end
+    return Program(name, tuple(body))
 
 
 class _Nest:

@@ -315,28 +315,42 @@ def vector_bits(design: FloatArray, op: IntArray) -> tuple[int, int]:
 
 @njit(cache=True, error_model="numpy")
 def vector_chunks(design: FloatArray, op: IntArray) -> tuple[int, int, int, int]:
-    """Number of chunks, and input elements, output elements and operations of all but the last.
+    """Number of chunks, and input elements, output elements and operations of a full one.
 
-    Inputs stream through half the input scratchpad, outputs through half the accumulators.
+    Inputs stream through half the input scratchpad, outputs through half the accumulators. The
+    first chunks of each stream are full, then one takes what is left.
     """
     bits_in, bits_out = vector_bits(design, op)
+    inputs, outputs = op[Op.IN_ELEMENTS], op[Op.OUT_ELEMENTS]
     fit_in = max(1, int(design[Design.INPUT_HALF]) * 8 // bits_in)
     fit_out = max(1, int(design[Design.OUTPUT_HALF]) * 8 // bits_out)
-    chunks_in = ceil_div(op[Op.IN_ELEMENTS], fit_in)
-    chunks_out = ceil_div(op[Op.OUT_ELEMENTS], fit_out)
-    chunks = max(1, chunks_in, chunks_out)
-    reads, writes = op[Op.IN_ELEMENTS] // chunks, op[Op.OUT_ELEMENTS] // chunks
-    if chunks > 1 and chunks_in == chunks:
-        reads = fit_in
-    if chunks > 1 and chunks_out == chunks:
-        writes = fit_out
-    return chunks, reads, writes, op[Op.VECTOR_OPS] // chunks
+    chunks = max(1, ceil_div(inputs, fit_in), ceil_div(outputs, fit_out))
+    work = ceil_div(op[Op.VECTOR_OPS], chunks)
+    return chunks, ceil_div(inputs, chunks), ceil_div(outputs, chunks), work
 
 
 @njit(cache=True, error_model="numpy")
-def chunk(total: int, regular: int, chunks: int, index: int) -> int:
-    """Size of chunk `index`: the last takes what is left."""
-    return regular if index < chunks - 1 else total - (chunks - 1) * regular
+def chunk(total: int, full: int, index: int) -> int:
+    """Size of chunk `index` of a stream."""
+    return max(0, min(full, total - index * full))
+
+
+@njit(cache=True, error_model="numpy")
+def _alike_until(total: int, full: int, chunks: int, index: int) -> int:
+    if full == 0 or index * full >= total:
+        return chunks
+    return max(index + 1, total // full)
+
+
+@njit(cache=True, error_model="numpy")
+def chunks_alike_until(design: FloatArray, op: IntArray, index: int) -> int:
+    """First chunk after `index` whose size differs from its size in any stream."""
+    chunks, reads, writes, work = vector_chunks(design, op)
+    return min(
+        _alike_until(op[Op.IN_ELEMENTS], reads, chunks, index),
+        _alike_until(op[Op.OUT_ELEMENTS], writes, chunks, index),
+        _alike_until(op[Op.VECTOR_OPS], work, chunks, index),
+    )
 
 
 @njit(cache=True, error_model="numpy")
@@ -353,24 +367,20 @@ def vector_cost(design: FloatArray, op: IntArray, cost: FloatArray) -> None:
     out_bytes = 0
     i = 0
     while i < chunks:
-        run = _run(i, chunks, 0, 1)
-        busy = ceil_div(chunk(ops, work, chunks, i), lanes)
-        load = packed_bytes(chunk(inputs, reads, chunks, i), bits_in)
-        store = packed_bytes(chunk(outputs, writes, chunks, i), bits_out)
-        phase = 0
+        # Chunks stand for each other if those before and after them are alike, too.
+        run = max(1, chunks_alike_until(design, op, i - 1) - 1 - i) if i > 0 else 1
+        busy = ceil_div(chunk(ops, work, i), lanes)
+        phase = load_cycles(packed_bytes(chunk(inputs, reads, i + 1), bits_in), bandwidth, latency)
         if i > 0:
-            done = packed_bytes(chunk(outputs, writes, chunks, i - 1), bits_out)
-            phase = transfer_cycles(done, bandwidth)
-        if i < chunks - 1:
-            ahead = packed_bytes(chunk(inputs, reads, chunks, i + 1), bits_in)
-            phase += load_cycles(ahead, bandwidth, latency)
+            done = packed_bytes(chunk(outputs, writes, i - 1), bits_out)
+            phase += transfer_cycles(done, bandwidth)
         total += run * max(busy, phase)
         engine += run * busy
-        in_bytes += run * load
-        out_bytes += run * store
+        in_bytes += run * packed_bytes(chunk(inputs, reads, i), bits_in)
+        out_bytes += run * packed_bytes(chunk(outputs, writes, i), bits_out)
         i += run
-    first = packed_bytes(chunk(inputs, reads, chunks, 0), bits_in)
-    last = packed_bytes(chunk(outputs, writes, chunks, chunks - 1), bits_out)
+    first = packed_bytes(chunk(inputs, reads, 0), bits_in)
+    last = packed_bytes(chunk(outputs, writes, chunks - 1), bits_out)
     cost[:] = 0.0
     cost[Cost.FILL] = load_cycles(first, bandwidth, latency)
     cost[Cost.DRAIN] = transfer_cycles(last, bandwidth)
