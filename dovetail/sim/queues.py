@@ -25,9 +25,12 @@ FAR = 2**62
 def _snapshot(
     now: int, loop: int, pc: IntArray, free: IntArray, channel: int, left: IntArray,
     depth: IntArray, stack: IntArray, held: IntArray, head: IntArray, ring: IntArray,
-    out: IntArray,
+    load_first: bool, out: IntArray,
 ) -> None:  # fmt: skip
-    """State relative to `now` and to the execute queue's iteration of `loop`."""
+    """State relative to `now` and to the execute queue's iteration of `loop`.
+
+    Times before `now` are all alike, but for the order of what waits for the channel already.
+    """
     base = left[EXECUTE_QUEUE, loop]
     at = 0
     for queue in range(QUEUES):
@@ -43,7 +46,8 @@ def _snapshot(
             out[at] = value
             at += 1
     out[at] = max(0, channel - now)
-    at += 1
+    out[at + 1] = load_first
+    at += 2
     for token in range(TOKENS):
         out[at] = held[token]
         at += 1
@@ -55,7 +59,19 @@ def _snapshot(
             at += 1
 
 
-SNAPSHOT = QUEUES * (3 + MAX_DEPTH) + 1 + TOKENS * (1 + RING)
+SNAPSHOT = QUEUES * (3 + MAX_DEPTH) + 2 + TOKENS * (1 + RING)
+
+
+@njit(cache=True, error_model="numpy")
+def _request(free: int, waits: int, held: IntArray, head: IntArray, ring: IntArray) -> int:
+    """When an instruction could start, were the channel free; FAR if it lacks a token."""
+    begin = free
+    for token in range(TOKENS):
+        if waits >> token & 1:
+            if held[token] == 0:
+                return FAR
+            begin = max(begin, ring[token, head[token]])
+    return begin
 
 
 @njit(cache=True, error_model="numpy")
@@ -79,7 +95,7 @@ def run_queues(
         trace: (events, 4) written: instruction, queue, start, end; no fast-forward if it has rows.
 
     Returns:
-        End cycle, traced events, and 1 if the program deadlocked.
+        End cycle, traced events, and 1 if the program deadlocked or hoards tokens.
     """
     pc = start.copy()
     free = np.zeros(QUEUES, dtype=np.int64)
@@ -122,9 +138,15 @@ def run_queues(
                     pc[queue] = duration[at] + 1
                     if queue == EXECUTE_QUEUE and trace.shape[0] == 0:
                         now = latest  # nothing starts before it any more
+                        load_asked = _request(
+                            free[LOAD_QUEUE], waits[pc[LOAD_QUEUE]], held, head, ring
+                        )
+                        store_asked = _request(
+                            free[STORE_QUEUE], waits[pc[STORE_QUEUE]], held, head, ring
+                        )
                         _snapshot(
                             now, loop, pc, free, channel, left, depth, stack, held, head, ring,
-                            state,
+                            load_asked < store_asked, state,
                         )  # fmt: skip
                         same = seen_at[loop] >= 0
                         if same:
@@ -166,18 +188,13 @@ def run_queues(
             at = pc[queue]
             if kind[at] == HALT:
                 continue
-            begin = free[queue]
-            ready = True
-            for token in range(TOKENS):
-                if waits[at] >> token & 1:
-                    if held[token] == 0:
-                        ready = False
-                        break
-                    begin = max(begin, ring[token, head[token]])
-            request = begin
-            if ready and queue != EXECUTE_QUEUE and duration[at] > 0:
+            request = _request(free[queue], waits[at], held, head, ring)
+            if request == FAR:
+                continue
+            begin = request
+            if queue != EXECUTE_QUEUE and duration[at] > 0:
                 begin = max(begin, channel)
-            if ready and (begin < earliest or (begin == earliest and request < asked)):
+            if begin < earliest or (begin == earliest and request < asked):
                 earliest = begin
                 asked = request
                 chosen = queue
@@ -191,6 +208,8 @@ def run_queues(
                 head[token] = (head[token] + 1) % RING
                 held[token] -= 1
             if signals[at] >> token & 1:
+                if held[token] == RING:
+                    return latest, events, 1
                 ring[token, (head[token] + held[token]) % RING] = end
                 held[token] += 1
         free[chosen] = end
