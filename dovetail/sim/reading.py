@@ -5,12 +5,12 @@ from __future__ import annotations
 from dovetail.arch.systolic import SystolicArray
 from dovetail.arch.table import Design
 from dovetail.ir.operator import Operator
-from dovetail.ir.program import Load, MatrixMultiply, Store
+from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Mapping, Placement
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import fill_energy, operand_bits
-from dovetail.sim.columns import Cost, Op
+from dovetail.sim.columns import Cost
 from dovetail.sim.cycle import Timing, words
 
 COMPONENTS = {
@@ -32,12 +32,12 @@ def cost_of_timing(
         timing: what the simulator found.
         design: row of `Design` columns.
         op: row of `Op` columns.
-        closed_form: gives the columns that no tiling changes: ideal cycles and vector operations.
+        closed_form: gives the column that no Program tells: ideal cycles, untiled.
     """
     cost = closed_form.copy()
     cost[Cost.CYCLES], cost[Cost.ENGINE] = timing.cycles, timing.engine_cycles
     cost[Cost.FILL], cost[Cost.DRAIN] = timing.fill, timing.drain
-    cost[Cost.DRAM_INPUT : Cost.MAC_OPS + 1] = 0.0
+    cost[Cost.DRAM_INPUT : Cost.VECTOR_OPS + 1] = 0.0
     bits_in, bits_w, _ = (int(bits) for bits in operand_bits(design, op))
     slices_w = -(-bits_w // int(design[Design.WEIGHT_BITS]))
     slices_in = -(-bits_in // int(design[Design.INPUT_BITS]))
@@ -49,6 +49,9 @@ def cost_of_timing(
             cost[Cost.DRAM_WEIGHT] += count * item.weight_bytes
         elif isinstance(item, Store):
             cost[Cost.DRAM_OUTPUT] += count * item.output_bytes
+            cost[Cost.VECTOR_OPS] += count * item.ops
+        elif isinstance(item, VectorOperate):
+            cost[Cost.VECTOR_OPS] += count * item.ops
         elif isinstance(item, MatrixMultiply):
             inputs, weights, sums = words(item, design)
             cost[Cost.INPUT_READ] += count * inputs * slices_w * bits_in / 8
