@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,19 +155,17 @@ def simulate(
     return read_report(mapped, fidelity)
 
 
-def timings(mapped: MappedNetwork, *, trace: bool = False) -> list[Timing | None]:
-    """Simulates every placement's Program; None for views.
+def timings(mapped: MappedNetwork, *, trace: bool = False) -> Iterator[Timing | None]:
+    """Simulates the Program of one placement after the other; None for views.
 
     Args:
         mapped: network on accelerator.
         trace: record every instruction.
     """
     design = design_row(mapped.accelerator)
-    found: list[Timing | None] = []
     for i in range(len(mapped.rows)):
         program = mapped.program(i)
-        found.append(run(program, design, trace=trace) if program else None)
-    return found
+        yield run(program, design, trace=trace) if program else None
 
 
 def _simulated_costs(mapped: MappedNetwork) -> FloatArray:
