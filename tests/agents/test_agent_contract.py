@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, object]] = {
     "nsga2": {"population": 16},
     "ppo": {"batch": 16, "group": 8},
     "maskable_ppo": {"batch": 16, "group": 8},
-    "bayesian": {"initial": 12, "batch": 2, "pool": 32, "samples": 16},
+    "bayesian": {"initial": 12, "batch": 2, "iterations": 8, "pool": 32, "samples": 4},
 }
 BUILT_IN = sorted(SMALL)
 
@@ -56,12 +56,12 @@ def test_the_checker_covers_every_agent_of_the_package() -> None:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_asks_are_legal_and_a_function_of_seed_and_tells(name: str) -> None:
-    first = asks(name, seed=7, rounds=4, between=disturb)
+    first = asks(name, seed=7, rounds=3, between=disturb)
     assert first.dtype == np.int64
     ToyProblem().space.check(first)
-    again = asks(name, seed=7, rounds=4, between=lambda: None)
+    again = asks(name, seed=7, rounds=3, between=lambda: None)
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, asks(name, seed=8, rounds=4, between=disturb))
+    assert not np.array_equal(first, asks(name, seed=8, rounds=3, between=disturb))
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

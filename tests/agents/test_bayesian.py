@@ -17,7 +17,9 @@ from tests.agents.toy import ToyProblem
 
 pytest.importorskip("botorch")
 
-QUICK: dict[str, object] = {"batch": 6, "pool": 128, "rounds": 2, "samples": 8}
+QUICK: dict[str, object] = {
+    "batch": 9, "iterations": 25, "pool": 96, "rounds": 2, "shortlist": 12, "samples": 8,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
