@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,14 @@ from dovetail.ir.space import Value
 
 DATAFLOWS = ("ws", "os", "is")
 FIDELITIES = ("estimate", "cycle")
+
+
+def shorten(value: object) -> str:
+    """A value as one short line for a message, however long or nested it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        return f"a huge {type(value).__name__}"
 
 
 def tile_bytes_needed(rows: Any, cols: Any, bits: Any) -> Any:
@@ -76,9 +85,9 @@ class SystolicArray:
         for key in values:
             if key not in known:
                 raise AcceleratorError(
-                    f"{source}: unknown key '{key}'; legal keys: {', '.join(known)}"
+                    f"{source}: unknown key {shorten(key)}; legal keys: {', '.join(known)}"
                 )
-        checked = {k: _checked(source, known[k], v) for k, v in values.items()}
+        checked: dict[str, Any] = {k: _checked(source, known[k], v) for k, v in values.items()}
         return cls(**checked)
 
     def to_dict(self) -> dict[str, int | float | str]:
@@ -169,17 +178,19 @@ def _checked(source: str, parameter: dataclasses.Field[Any], value: object) -> V
     name, law = parameter.name, parameter.metadata
     if parameter.type == "str":
         if not isinstance(value, str):
-            raise AcceleratorError(f"{source}: {name} = {value!r}: must be a text")
+            raise AcceleratorError(f"{source}: {name} = {shorten(value)}: must be a text")
         if "choices" in law and value not in law["choices"]:
             raise AcceleratorError(
-                f"{source}: {name} = '{value}': must be one of {', '.join(law['choices'])}"
+                f"{source}: {name} = {shorten(value)}: must be one of {', '.join(law['choices'])}"
             )
         return value
     wanted = "a whole number" if parameter.type == "int" else "a number"
     legal = f"{wanted} within {law['low']:g} to {law['high']:g} {law['unit']}".rstrip()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise AcceleratorError(f"{source}: {name} = {value!r}: must be {legal}")
-    fractional = parameter.type == "int" and value != int(value)
-    if fractional or not law["low"] <= value <= law["high"]:
-        raise AcceleratorError(f"{source}: {name} = {value!r}: must be {legal}")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not law["low"] <= value <= law["high"]  # comparisons refuse NaN, too
+        or (parameter.type == "int" and value != int(value))
+    ):
+        raise AcceleratorError(f"{source}: {name} = {shorten(value)}: must be {legal}")
     return int(value) if parameter.type == "int" else float(value)

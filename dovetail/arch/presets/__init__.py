@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dovetail.arch.systolic import SystolicArray
+from dovetail.arch.systolic import SystolicArray, shorten
 from dovetail.errors import AcceleratorError, UnknownNameError
 
 FAMILIES = {"systolic": SystolicArray}
@@ -58,7 +59,9 @@ def _parse(text: str, source: str) -> SystolicArray:
     values = _mapping(text, source)
     family = values.pop("family", "systolic")
     if not isinstance(family, str) or family not in FAMILIES:
-        raise AcceleratorError(f"{source}: family = {family!r}: must be one of {list(FAMILIES)}")
+        raise AcceleratorError(
+            f"{source}: family = {shorten(family)}: must be one of {', '.join(FAMILIES)}"
+        )
     return FAMILIES[family].from_dict(values, source)
 
 
@@ -67,10 +70,11 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
-    twice = {str(key) for key in keys if keys.count(key) > 1}
-    if twice:
-        raise AcceleratorError(f"line {node.start_mark.line + 1}: key '{twice.pop()}' stands twice")
+    keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+    for key, count in keys.most_common(1):
+        if count > 1:
+            line = node.start_mark.line + 1
+            raise AcceleratorError(f"line {line}: key {shorten(key)} stands twice")
     return loader.construct_mapping(node, deep=True)
 
 
@@ -79,7 +83,7 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _s
 
 def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
-        values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+        values = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
     except AcceleratorError as error:
         raise AcceleratorError(f"{source}: {error}") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
