@@ -102,7 +102,7 @@ class Technology:
         return capacity_bytes * 8 * AREA_SRAM_BIT * scale * 1e-6
 
     def pe_mm2(self, input_bits: int, weight_bits: int, accumulator_bits: int) -> float:
-        """Area of one PE: multiplier, adder, and input, weight (double) and accumulator registers."""
+        """Area of a PE: multiplier, adder, and input, weight (double) and accumulator registers."""
         exponent = math.log(AREA_MULTIPLY_32 / AREA_MULTIPLY_8) / math.log(16)
         multiplier = AREA_MULTIPLY_8 * (input_bits * weight_bits / 64) ** exponent
         adder = AREA_ADD_32 * accumulator_bits / 32

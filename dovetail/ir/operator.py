@@ -71,7 +71,9 @@ class Einsum:
             if extent < 1:
                 raise NetworkError(f"einsum rank {name} = {extent}: must be >= 1")
         if self.macs > MAX_MACS:
-            raise NetworkError(f"einsum of {self.macs} multiply-accumulates: at most 2^60 are legal")
+            raise NetworkError(
+                f"einsum of {self.macs} multiply-accumulates: at most 2^60 are legal"
+            )
         used = self.output.ranks.union(*(access.ranks for access in self.operands))
         if not used <= known:
             raise NetworkError(f"einsum uses undeclared ranks {sorted(used - known)}")

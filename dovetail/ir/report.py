@@ -28,7 +28,8 @@ class OperatorReport:
             `fill` (first load), `drain` (last store), `memory` (waiting for DRAM in between).
         dram_bytes: traffic by operand: `input`, `weight`, `output`.
         sram_bytes: traffic by scratchpad access: `input_read`, `input_write`, ….
-        energy_pj: by component: `mac`, `vector`, `input_sram`, `weight_sram`, `output_sram`, `dram`.
+        energy_pj: by component: `mac`, `vector`, `input_sram`, `weight_sram`, `output_sram`,
+            `dram`.
         utilization: MACs / (cycles x peak MACs per cycle), 0 to 1.
         mapping: tile sizes and loop order; empty for operators that are not tiled.
     """

@@ -44,9 +44,7 @@ SPATIAL = {"ws": ("C", "K"), "os": ("P", "K"), "is": ("C", "P")}
 """Ranks on rows and columns; C stands for C R S, P for N P Q."""
 
 
-def mapping_of(
-    operator: str, op: IntArray, tile: IntArray, accelerator: SystolicArray
-) -> Mapping:
+def mapping_of(operator: str, op: IntArray, tile: IntArray, accelerator: SystolicArray) -> Mapping:
     """The loop nest of a tiling row.
 
     Args:

@@ -134,4 +134,3 @@ def _vector_inputs(network: Network, op: Operator) -> tuple[int, int]:
 def _bits(tensor: Tensor) -> int:
     """Width of a quantized tensor; 0, the accelerator's operand width, for floating formats."""
     return tensor.format.bits if tensor.format.kind == "int" else 0
-

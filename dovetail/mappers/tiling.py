@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dovetail.errors import UnknownNameError
 from dovetail.arch.table import Design
+from dovetail.errors import UnknownNameError
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.bound import TERMS, bound_terms, key_of, tiling_bound
 from dovetail.sim.closed_form import array_cost, operand_bits, vector_cost
@@ -90,9 +90,7 @@ def _pixel_tile(op: IntArray, max_in: int, max_out: int, tile: IntArray) -> bool
 
 
 @njit(cache=True, error_model="numpy")
-def _place(
-    design: FloatArray, op: IntArray, tn: int, tc: int, limit: int, tile: IntArray
-) -> bool:
+def _place(design: FloatArray, op: IntArray, tn: int, tc: int, limit: int, tile: IntArray) -> bool:
     """Fills a tile of tn x tc with at most `limit` output pixels that fits; False if none does."""
     bits_in, bits_w, _ = operand_bits(design, op)
     in_bits = int(design[Design.INPUT_HALF]) * 8

@@ -156,4 +156,3 @@ def network_report(
         dram_bytes_per_cycle=accelerator.dram_bytes_per_cycle,
         operators=tuple(operators),
     )
-

@@ -96,9 +96,7 @@ def widest_span(count: int, kernel: int, stride: int, dilation: int, size: int) 
 
 
 @njit(cache=True, error_model="numpy")
-def first_clipped(
-    tile: int, kernel: int, stride: int, dilation: int, pad: int, size: int
-) -> int:
+def first_clipped(tile: int, kernel: int, stride: int, dilation: int, pad: int, size: int) -> int:
     """Index of the first tile whose window reaches past the last input row."""
     room = size - 1 + pad - (kernel - 1) * dilation
     return (room // stride + 1) // tile if room >= 0 else 0
