@@ -84,7 +84,7 @@ class Technology:
 
     @property
     def vector_op_pj(self) -> float:
-        """Energy of one scalar operation of the vector unit: the mean of an fp16 add and multiply."""
+        """Energy of one scalar vector operation: the mean of an fp16 add and multiply."""
         return (self._between(FLOAT16_ADD) + self._between(FLOAT16_MULTIPLY)) / 2
 
     def sram_pj_per_byte(self, capacity_bytes: float) -> float:
