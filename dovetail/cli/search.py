@@ -166,7 +166,7 @@ def run_search(
     resolved = resolve_settings(agent, settings)
     if Path(path).exists() and not resume:
         raise StudyError(f"study {path} exists: add --resume to go on with it, or name another")
-    problem = _prepare(spec)
+    problem = prepare_problem(spec)
     study = StudySpec.of(problem, agent, resolved, seed, budget)
     executor = LocalExecutor(problem, workers) if workers > 1 else InlineExecutor(problem)
     with open_study(path, study, resume=resume) as store:
@@ -179,7 +179,8 @@ def run_search(
     return result
 
 
-def _prepare(spec: Mapping[str, object]) -> DesignProblem:
+def prepare_problem(spec: Mapping[str, object]) -> DesignProblem:
+    """Builds a problem; a co-design one trains its supernet under a progress bar if need be."""
     from dovetail.envs.registry import make_problem
 
     if spec.get("problem") == "codesign":
@@ -243,7 +244,7 @@ def write_study_report(study: str, out: str, *, cache: str | None = None) -> Non
         spec: dict[str, object] = dict(store.spec.problem)
     if cache is not None:
         spec["cache"] = cache
-    problem: Any = _prepare(spec)
+    problem: Any = prepare_problem(spec)
 
     def explain(design: IntArray) -> Report:
         work = problem.workload
