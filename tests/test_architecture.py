@@ -293,3 +293,15 @@ def test_no_file_names_a_path_of_one_machine() -> None:
         if MACHINE_PATH.search(line)
     ]
     assert not broken
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Else two test files of one name collide, and helpers are importable by two names."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    assert not [folder.name for folder in folders if not (folder / "__init__.py").is_file()]
+
+
+def test_tests_mirror_the_package() -> None:
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/*.py")}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders <= rooms | {"benchmarks", "experiments"}
