@@ -13,7 +13,7 @@ from dovetail.errors import AcceleratorError, FidelityError, MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.program import Program
 from dovetail.ir.report import OperatorReport, Report
-from dovetail.ir.schedule import Mapping, Schedule
+from dovetail.ir.schedule import Loop, Mapping, Schedule
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.lower import lower_array, lower_vector, mapping_of
 from dovetail.mappers.schedule import op_rows, schedule
@@ -169,9 +169,17 @@ def timings(mapped: MappedNetwork, *, trace: bool = False) -> Iterator[Timing | 
 
 
 def _simulated_costs(mapped: MappedNetwork) -> FloatArray:
+    """Costs of every placement's Program; equal operators under equal mappings run once."""
     design = design_row(mapped.accelerator)
     costs = mapped.costs.copy()
-    for i, timing in enumerate(timings(mapped)):
-        if timing is not None:
-            costs[i] = cost_of_timing(timing, design, mapped.rows[i], mapped.costs[i])
+    known: dict[tuple[bytes, tuple[Loop, ...]], FloatArray] = {}
+    for i, mapping in enumerate(mapped.mappings):
+        key = (mapped.rows[i].tobytes(), mapping.loops if mapping else ())
+        if key not in known:
+            program = mapped.program(i)
+            if program is None:
+                continue
+            timing = run(program, design)
+            known[key] = cost_of_timing(timing, design, mapped.rows[i], mapped.costs[i])
+        costs[i] = known[key]
     return costs
