@@ -59,7 +59,9 @@ def _outputs_within(
         return count
     reach = (kernel - 1) * dilation + 1
     touching = (pixels - reach) // stride + 1 if pixels >= reach else 0
-    return max(touching, pixels // kernel if stride > reach else 0)
+    apart = pixels // kernel if stride > reach else 0
+    one = 1 if widest_span(1, kernel, stride, dilation, size) <= pixels else 0
+    return max(touching, apart, one)
 
 
 @njit(cache=True, error_model="numpy")
@@ -142,8 +144,8 @@ def _exhaustive(
     cost: FloatArray, lowest: float,
 ) -> float:  # fmt: skip
     """Costs every candidate exactly; `best` and `lowest` hold a first solution, if any."""
-    rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
-    K, C, RS = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
+    cols = int(design[Design.COLS])
+    K, C = op[Op.K], op[Op.C]
     pixels = op[Op.N] * op[Op.P] * op[Op.Q]
     tn = K
     while True:
@@ -161,10 +163,10 @@ def _exhaustive(
                         best[:] = tile
                 taken = tile[Tile.G] * tile[Tile.N] * tile[Tile.P] * tile[Tile.Q]
                 limit = ceil_div(taken, 2) if taken > 1 else 0
-            if tc == 1 or tc * RS <= rows:
+            if tc == 1:
                 break
             tc = ceil_div(tc, 2)
-        if tn == 1 or (tn <= cols and lowest < np.inf):
+        if tn == 1:
             return lowest
         tn = _narrower(tn, cols)
 
@@ -174,6 +176,25 @@ def _narrower(tn: int, cols: int) -> int:
     """Half as many output channels, whole array columns if it is more than one array wide."""
     tn = ceil_div(tn, 2)
     return ceil_div(tn, cols) * cols if tn > cols else tn
+
+
+@njit(cache=True, error_model="numpy")
+def _last_resort(design: FloatArray, op: IntArray, shallow: int, tile: IntArray) -> bool:
+    """A tile that leaves rows of the array idle, where none that fills them fits; False if none."""
+    tile[Tile.ORDER] = 0
+    everything = op[Op.N] * op[Op.P] * op[Op.Q] * op[Op.G]
+    tc = shallow
+    while True:
+        tn = min(op[Op.K], int(design[Design.COLS]))
+        while True:
+            if _place(design, op, tn, tc, everything, tile):
+                return True
+            if tn == 1:
+                break
+            tn = ceil_div(tn, 2)
+        if tc == 1:
+            return False
+        tc = ceil_div(tc, 2)
 
 
 @njit(cache=True, error_model="numpy")
@@ -227,7 +248,9 @@ def _greedy(
             break
         tn = _narrower(tn, cols)
     if lowest == np.inf:
-        return lowest
+        if not _last_resort(design, op, shallow, best):
+            return lowest
+        lowest = tiling_bound(design, op, best, terms, objective)
     tile[Tile.ORDER] = best[Tile.ORDER]
     limit = best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q]
     for _ in range(4):
