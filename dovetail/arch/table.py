@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, auto
+from functools import lru_cache
 
 import numpy as np
 
@@ -77,6 +78,11 @@ DEPENDS: dict[Design, tuple[str, ...]] = {
 
 def design_row(accelerator: SystolicArray) -> FloatArray:
     """One design as a row of `Design` columns, shape (len(Design),)."""
+    return np.array(_design_values(accelerator), dtype=np.float64)
+
+
+@lru_cache(maxsize=256)
+def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
     tech = accelerator.technology
     pads = [accelerator.scratchpad(operand) for operand in ("input", "weight", "output")]
     bits = (accelerator.input_bits, accelerator.weight_bits, accelerator.accumulator_bits)
@@ -105,7 +111,7 @@ def design_row(accelerator: SystolicArray) -> FloatArray:
         Design.SRAM_MM2: tech.sram_mm2(1024),
         Design.LANE_MM2: tech.vector_lane_mm2,
     }
-    return np.array([values[column] for column in Design], dtype=np.float64)
+    return tuple(values[column] for column in Design)
 
 
 def areas(rows: FloatArray) -> FloatArray:
