@@ -56,7 +56,7 @@ def main() -> int:
     console = Console(width=120)
     console.print(volume_table(volumes))
     console.print(reward_table(rewards, preferences, names))
-    figure = args.out / "codesign_agents.png"
+    figure = args.out / "codesign_agents.svg"
     draw(figure, steps, volumes, rewards, preferences, names)
     console.print(f"figure: {figure}")
     claims = check(volumes, rewards)
