@@ -1,12 +1,12 @@
 """Tilings of one operator on a systolic array, chosen by cost.
 
 A tiling cuts K (output channels), C (input channels), and the output pixels (images, then rows,
-then columns, whole ones first). The candidates halve K and C step by step, take the largest pixel
-tile that fits the scratchpads, and its halves, quarters and eighths: smaller tiles start the array
-sooner, larger ones reload less. Partial sums never leave the chip: C is the innermost tile loop.
+then columns, whole ones first). Smaller tiles start the array sooner, larger ones reload less.
+Partial sums never leave the chip: C is the innermost tile loop.
 
-`exhaustive` costs every candidate exactly; `greedy` ranks them by a bound that needs no sum over
-tiles and costs only the best exactly. Both return the cheapest by cycles, energy or their product.
+`exhaustive` halves K step by step, cuts C into 1, 2, 3, 4, 6, 8, 12, ... parts, and costs every
+pixel tile that fits exactly; `greedy` ranks few candidates by a bound that needs no sum over tiles
+and costs only the best exactly. Both return the cheapest by cycles, energy or their product.
 """
 
 from __future__ import annotations
@@ -149,12 +149,11 @@ def _exhaustive(
     pixels = op[Op.N] * op[Op.P] * op[Op.Q]
     tn = K
     while True:
-        tc = C
+        cuts = step = 1
         while True:
+            tc = ceil_div(C, cuts)
             limit = pixels * op[Op.G]
-            for _ in range(5):
-                if limit < 1 or not _place(design, op, tn, tc, limit, tile):
-                    break
+            while limit >= 1 and _place(design, op, tn, tc, limit, tile):
                 for order in range(2 if tc == C and tn < K else 1):
                     tile[Tile.ORDER] = order
                     key = _exact(design, op, tile, objective, cost)
@@ -162,10 +161,12 @@ def _exhaustive(
                         lowest = key
                         best[:] = tile
                 taken = tile[Tile.G] * tile[Tile.N] * tile[Tile.P] * tile[Tile.Q]
-                limit = ceil_div(taken, 2) if taken > 1 else 0
+                limit = taken - 1
             if tc == 1:
                 break
-            tc = ceil_div(tc, 2)
+            if cuts == 4 * step:
+                step *= 2
+            cuts += step
         if tn == 1:
             return lowest
         tn = _narrower(tn, cols)
