@@ -9,6 +9,7 @@ DovetailError
 ├── StudyError          a study that is corrupt, or does not fit the request
 ├── ProblemError        a design problem or a budget that makes no sense
 ├── OutputError         a result that cannot be written where the user asked
+├── ReportError         a report file that cannot be read
 └── MissingExtraError   an optional dependency or tool that is not installed
 """
 
@@ -48,6 +49,10 @@ class StudyError(DovetailError):
 
 class OutputError(DovetailError):
     """A result cannot be written."""
+
+
+class ReportError(DovetailError):
+    """A file holds no report."""
 
 
 class UnknownNameError(DovetailError):

@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 
 from dovetail.agents.settings import build_args
 from dovetail.envs.problem import DesignProblem, Evaluation
-from dovetail.errors import MissingExtraError, UnknownNameError
+from dovetail.errors import MissingExtraError, ProblemError, UnknownNameError
 from dovetail.ir.space import IntArray
 
 GROUP = "dovetail.agents"
@@ -68,12 +68,18 @@ def factory(name: str) -> AgentFactory:
 
     Raises:
         UnknownNameError: if neither this package nor an entry point has it.
+        ProblemError: if the package that has it cannot be loaded.
     """
     if name in REGISTRY:
         module, _, attribute = REGISTRY[name].partition(":")
         return cast(AgentFactory, getattr(import_module(module), attribute))
     for point in entry_points(group=GROUP, name=name):
-        return cast(AgentFactory, point.load())
+        try:
+            return cast(AgentFactory, point.load())
+        except Exception as error:
+            raise ProblemError(
+                f"agent '{name}' from {point.value} fails: {type(error).__name__}: {error}"
+            ) from error
     raise UnknownNameError("agent", name, names())
 
 
@@ -108,6 +114,18 @@ def resolve_settings(name: str, settings: Mapping[str, object] | None = None) ->
         ProblemError: if a setting is unknown or out of range.
     """
     return dataclasses.asdict(build_args(name, factory(name).Args, settings))
+
+
+def check_installed(name: str) -> None:
+    """Checks before long work that an agent can be made.
+
+    Raises:
+        UnknownNameError: if no agent has that name.
+        MissingExtraError: if it needs a package that is not installed.
+    """
+    needs: tuple[str, ...] = getattr(factory(name), "NEEDS", ())
+    if needs:
+        require(f"agent '{name}'", *needs)
 
 
 def require(feature: str, extra: str, *modules: str) -> None:

@@ -73,9 +73,10 @@ class BayesianAgent:
     """Fits models to what it is told and asks where they expect the front to grow most."""
 
     Args = BayesianArgs
+    NEEDS = ("bo", "torch", "gpytorch", "botorch")
 
     def __init__(self, problem: DesignProblem, seed: int, args: BayesianArgs) -> None:
-        require("agent 'bayesian'", "bo", "torch", "gpytorch", "botorch")
+        require("agent 'bayesian'", *self.NEEDS)
         with warnings.catch_warnings():
             # GPyTorch's dependencies use what torch deprecates.
             warnings.simplefilter("ignore")

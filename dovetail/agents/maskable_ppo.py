@@ -33,9 +33,10 @@ class MaskablePPOAgent(PolicyAgent):
     """
 
     Args = MaskablePPOArgs
+    NEEDS = ("rl", "torch", "stable_baselines3", "sb3_contrib")
 
     def __init__(self, problem: DesignProblem, seed: int, args: MaskablePPOArgs) -> None:
-        require("agent 'maskable_ppo'", "rl", "torch", "stable_baselines3", "sb3_contrib")
+        require("agent 'maskable_ppo'", *self.NEEDS)
         masks = problem.masks()
         for knob, mask in zip(problem.space.knobs, masks, strict=True):
             if not mask.any():

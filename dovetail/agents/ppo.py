@@ -25,9 +25,10 @@ class PPOAgent(PolicyAgent):
     """PPO of stable-baselines3."""
 
     Args = PPOArgs
+    NEEDS = ("rl", "torch", "stable_baselines3")
 
     def __init__(self, problem: DesignProblem, seed: int, args: PPOArgs) -> None:
-        require("agent 'ppo'", "rl", "torch", "stable_baselines3")
+        require("agent 'ppo'", *self.NEEDS)
         self._problem = problem
         super().__init__(problem, seed, args)
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from dovetail.cli.output import console
-from dovetail.errors import UnknownNameError
+from dovetail.cli.options import examples
+from dovetail.cli.output import engineering, make_table, printable, show
+from dovetail.errors import DovetailError, UnknownNameError
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command("list")(list_command)
+    epilog = examples("dovetail list networks", "dovetail list parameters")
+    app.command("list", epilog=epilog)(list_command)
 
 
 def list_command(
     what: Annotated[
-        str, typer.Argument(help="networks, accelerators, parameters, agents or envs.")
+        str,
+        typer.Argument(
+            metavar="WHAT", help="networks, accelerators, parameters (of them), agents or envs."
+        ),
     ],
 ) -> None:
     """List networks, accelerators, their parameters, agents or environments."""
@@ -32,50 +38,77 @@ def list_command(
     }
     if what not in listings:
         raise UnknownNameError("list", what, listings)
-    console().print(listings[what]())
+    show(listings[what]())
+
+
+def _words(*columns: str) -> Table:
+    return make_table(columns, words=columns)
 
 
 def _networks() -> Table:
     from dovetail.networks.registry import names
 
-    table = Table("network", "what it is")
+    table = _words("network", "what it is")
     for name, text in names():
-        table.add_row(name, text)
+        table.add_row(name, printable(text))
     return table
 
 
 def _accelerators() -> Table:
     from dovetail.arch import presets
 
-    table = Table("accelerator", "array", "TOPS", "DRAM", "source")
+    columns = (
+        "accelerator",
+        "array",
+        "peak",
+        "SRAM",
+        "DRAM",
+        "clock",
+        "node",
+        "mm2",
+        "what it is",
+    )
+    table = make_table(columns, words=("accelerator", "array", "what it is"))
     for name in presets.names():
         a = presets.load(name)
-        tops = 2 * a.peak_macs_per_cycle * a.clock_mhz / 1e6
-        shape = f"{a.arrays} x " * (a.arrays > 1) + f"{a.rows} x {a.cols} {a.dataflow}"
-        dram = f"{a.dram_gb_per_s:g} GB/s {a.dram}"
-        table.add_row(name, shape, f"{tops:.3g}", dram, presets.source_note(name))
+        sram = a.input_sram_kib + a.weight_sram_kib + a.output_sram_kib
+        table.add_row(
+            name,
+            f"{a.arrays} x " * (a.arrays > 1) + f"{a.rows} x {a.cols} {a.dataflow}",
+            engineering(2e6 * a.peak_macs_per_cycle * a.clock_mhz, "OPS"),
+            f"{sram / 1024:g} MiB" if sram >= 1024 else f"{sram:g} KiB",
+            f"{a.dram_gb_per_s:g} GB/s {a.dram}",
+            f"{a.clock_mhz:g} MHz",
+            f"{a.node_nm:g} nm",
+            f"{a.area_mm2:.3g}",
+            presets.title(name),
+        )
     return table
 
 
 def _parameters() -> Table:
     from dovetail.arch.systolic import SystolicArray
 
-    table = Table("parameter", "default", "legal", "meaning")
+    table = _words("parameter", "default", "legal", "meaning")
     for field in SystolicArray.parameters():
         law = field.metadata
         legal = ", ".join(law.get("choices", ()))
         if "low" in law:
-            legal = f"{law['low']:g} to {law['high']:g} {law['unit']}".strip()
-        table.add_row(field.name, str(field.default), legal, law["doc"])
+            legal = f"{law['low']:,} to {law['high']:,} {law['unit']}".strip()
+        table.add_row(field.name, f"{field.default}", legal, law["doc"])
     return table
 
 
 def _agents() -> Table:
     from dovetail.agents.base import factory, names
 
-    table = Table("agent", "how it searches")
+    table = _words("agent", "how it searches")
     for name in names():
-        table.add_row(name, (factory(name).__doc__ or "").strip().splitlines()[0])
+        try:
+            text = _first_line(factory(name).__doc__)
+        except DovetailError as error:
+            text = str(error)
+        table.add_row(name, printable(text))
     return table
 
 
@@ -83,9 +116,16 @@ def _envs() -> Table:
     import gymnasium
 
     import dovetail.envs  # noqa: F401  # registers them
+    from dovetail.cli.search import NAMES
 
-    table = Table("environment", "entry point")
+    table = _words("environment", "--env", "what it is")
     for name, spec in sorted(gymnasium.registry.items()):
         if name.startswith("dovetail/"):
-            table.add_row(name, str(spec.entry_point))
+            module, _, function = str(spec.entry_point).partition(":")
+            text = _first_line(getattr(import_module(module), function).__doc__)
+            table.add_row(name, NAMES.get(name, ""), text)
     return table
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0]

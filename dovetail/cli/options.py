@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-import yaml
 
 from dovetail.arch import presets
 from dovetail.arch.systolic import SystolicArray
 from dovetail.errors import ProblemError
 
+OUTPUT = "Output"
+"""Panel of the options that say where results go."""
+
 NetworkArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NETWORK", help="A zoo name (dovetail list networks), an .onnx or a SCALE-Sim .csv."
+        metavar="NETWORK",
+        help="A name (dovetail list networks), an .onnx file, or a SCALE-Sim topology .csv.",
     ),
 ]
 AcceleratorOption = Annotated[
@@ -30,16 +33,44 @@ AcceleratorOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a parameter: --set rows=32 --set dataflow=os."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a parameter (dovetail list parameters), repeatable: --set rows=32.",
     ),
 ]
-BatchOption = Annotated[int | None, typer.Option(help="Batch size of the network.", min=1)]
+BatchOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Inputs per inference.", min=1, show_default="the network's own"
+    ),
+]
+FidelityOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="estimate (closed form) or cycle (simulates every load, compute and store).",
+    ),
+]
 MapperOption = Annotated[
-    str, typer.Option(help="exhaustive over the tilings, or greedy as searches use it.")
+    str,
+    typer.Option(
+        metavar="NAME", help="How tilings are chosen: exhaustive, or greedy as in searches."
+    ),
 ]
 MappingOption = Annotated[
-    str, typer.Option("--objective", help="What each tiling minimises: latency, energy or edp.")
+    str,
+    typer.Option(
+        "--objective", metavar="NAME", help="What each tiling minimises: latency, energy or edp."
+    ),
 ]
+SeedOption = Annotated[
+    int, typer.Option(metavar="N", help="Same seed, same result.", min=0, max=2**32 - 1)
+]
+
+
+def examples(*lines: str) -> str:
+    """Example commands below a command's help, one per line."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
 
 
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -64,13 +95,14 @@ def assignments(texts: Sequence[str] | None, option: str) -> dict[str, object]:
     return {key: scalar(value) for key, value in pairs(texts, option).items()}
 
 
-def scalar(text: str) -> object:
-    """A number, truth value or text, as YAML reads it."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    return value if isinstance(value, bool | int | float | str) else text
+def scalar(text: str) -> int | float | str:
+    """A whole number or a number if the text is one, else the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def load_accelerator(spec: str, overrides: Sequence[str] | None) -> SystolicArray:

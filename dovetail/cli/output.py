@@ -1,42 +1,97 @@
-"""Tables and files that commands write."""
+"""Where commands write: the terminal, tables on it, and files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from dovetail.errors import OutputError
-from dovetail.ir.report import Report
-from dovetail.studies.files import write_text
+from dovetail.ir.files import write_text
 
-OPERATOR_COLUMNS = (
-    "name", "kind", "engine", "fused_into", "macs", "vector_ops", "cycles", "compute_cycles",
-    "utilization",
+PIPE_WIDTH = 120
+"""Columns of tables that no terminal bounds."""
+
+PRINTED = ("--json", "--csv")
+"""Options that take `-` for the standard output."""
+
+_PREFIXES = (
+    (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"),
+    (1e-9, "n"), (1e-12, "p"),
 )  # fmt: skip
 
 
-def console() -> Console:
-    """Where results go."""
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+def console(*, stderr: bool = False) -> Console:
+    """The terminal; names from files are shown as they are, never read as markup."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def show(table: Table, title: str = "") -> None:
+    """Prints a table below its title."""
+    out = console()
+    if title:
+        out.print(printable(title), style="bold", soft_wrap=True)
+    out.print(table)
+
+
+def make_table(columns: Iterable[str], words: Collection[str] = ()) -> Table:
+    """An empty table whose numbers are never cut.
+
+    Args:
+        columns: headings in order.
+        words: which of them hold text; it folds where the terminal is narrow.
+    """
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name in columns:
+        if name in words:
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which could move the cursor or colour the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def engineering(value: float, unit: str) -> str:
+    """A number with an SI prefix, three significant digits."""
+    if value == 0:
+        return f"0 {unit}"
+    for factor, prefix in _PREFIXES:
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    factor, prefix = _PREFIXES[-1]
+    return f"{value / factor:.3g} {prefix}{unit}"
 
 
 def save(path: str, text: str) -> None:
-    """Writes a file at once, or to the terminal for `-`.
+    """Writes a file at once, or prints for `-`.
 
     Raises:
         OutputError: if it cannot be written.
     """
     if path == "-":
         sys.stdout.write(text)
-        return
-    write_text(path, text)
+    else:
+        write_text(path, text)
 
 
 def save_json(path: str, data: object) -> None:
@@ -53,107 +108,46 @@ def save_rows(path: str, rows: Sequence[Mapping[str, object]]) -> None:
     save(path, buffer.getvalue())
 
 
-def operator_rows(report: Report) -> list[dict[str, object]]:
-    """One flat row per operator, for CSV."""
-    rows = []
-    for op in report.to_dict()["operators"]:
-        row = {key: op[key] for key in OPERATOR_COLUMNS}
-        row |= {f"stall_{k}": op["stall_cycles"].get(k, 0) for k in _STALLS}
-        row |= {f"dram_{k}_bytes": op["dram_bytes"].get(k, 0) for k in _OPERANDS}
-        row["energy_pj"] = sum(op["energy_pj"].values())
-        rows.append(row)
-    return rows
-
-
-_STALLS = ("tiling", "fill", "drain", "memory")
-_OPERANDS = ("input", "weight", "output")
-
-
-def report_table(report: Report, top: int) -> Table:
-    """Operators by cycles, the `top` most expensive in network order."""
-    own = [op for op in report.operators if not op.fused_into and op.engine != "none"]
-    ranked = sorted(own, key=lambda op: -op.cycles)[: top or len(own)]
-    shown = [op for op in own if op in ranked]
-    heading = "" if len(shown) == len(own) else f" (the {len(shown)} longest of {len(own)})"
-    table = Table(
-        "operator", "kind", "engine", title=f"{report.network} on {_name(report)}{heading}"
-    )
-    for column in ("cycles", "share", "util", "stalls", "DRAM", "energy"):
-        table.add_column(column, justify="right")
-    for op in shown:
-        stalls = {k: v for k, v in op.stall_cycles.items() if v}
-        worst = max(stalls, key=lambda cause: stalls[cause]) if stalls else ""
-        table.add_row(
-            op.name,
-            op.kind,
-            op.engine,
-            f"{op.cycles:,}",
-            f"{op.cycles / max(1, report.cycles):.1%}",
-            f"{op.utilization:.1%}" if op.macs else "",
-            f"{sum(stalls.values()) / max(1, op.cycles):.0%} {worst}",
-            engineering(sum(op.dram_bytes.values()), "B"),
-            engineering(sum(op.energy_pj.values()) * 1e-12, "J"),
-        )
-    return table
-
-
-def summary(report: Report) -> str:
-    """Totals in a few lines."""
-    total: dict[str, Any] = report.total
-    fused = sum(1 for op in report.operators if op.fused_into)
-    views = sum(1 for op in report.operators if op.engine == "none")
-    energy = total["energy_by_component_pj"]
-    shares = ", ".join(
-        f"{name} {value / max(report.energy_pj, 1e-30):.0%}"
-        for name, value in sorted(energy.items(), key=lambda item: -item[1])
-    )
-    return (
-        f"{total['cycles']:,} cycles = {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz "
-        f"({report.fidelity})\n"
-        f"{engineering(report.energy_pj * 1e-12, 'J')}: {shares}\n"
-        f"{engineering(total['macs'], 'MAC')}, utilization {total['utilization']:.1%}; "
-        f"{engineering(sum(total['dram_bytes'].values()), 'B')} of DRAM traffic; "
-        f"{report.area_mm2:.3g} mm2\n"
-        f"{len(report.operators)} operators: {fused} fused into others, {views} views"
-    )
-
-
-def engineering(value: float, unit: str) -> str:
-    """A number with an SI prefix, three significant digits."""
-    if value == 0:
-        return f"0 {unit}"
-    for factor, prefix in _PREFIXES:
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    factor, prefix = _PREFIXES[-1]
-    return f"{value / factor:.3g} {prefix}{unit}"
-
-
-_PREFIXES = (
-    (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"),
-    (1e-9, "n"), (1e-12, "p"),
-)  # fmt: skip
-
-
-def _name(report: Report) -> str:
-    a = report.accelerator
-    return f"{a['name']}: {a['rows']} x {a['cols']} {a['dataflow']}"
-
-
-def check_writable(*paths: str | None) -> None:
+def check_outputs(outputs: Mapping[str, str | None], inputs: Collection[str] = ()) -> None:
     """Fails early, before long work, if a result could not be written.
 
-    Raises:
-        OutputError: naming the folder.
-    """
-    import os
-    from pathlib import Path
+    Args:
+        outputs: paths by option; None where none is wanted, `-` to print.
+        inputs: files that are read and must not be overwritten.
 
-    for path in paths:
-        if path is None or path == "-":
+    Raises:
+        OutputError: if two options name one file, or it cannot be written.
+    """
+    taken = {os.path.realpath(path): "the input" for path in inputs if os.path.exists(path)}
+    for option, path in outputs.items():
+        if path is None:
             continue
-        folder = Path(path).absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise OutputError(f"cannot write {path}: {folder} is no writable folder")
-        if Path(path).is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder")
+        if path == "-" and option not in PRINTED:
+            raise OutputError(f"{option} -: cannot be printed; name a file")
+        place = "-" if path == "-" else os.path.realpath(path)
+        if place in taken and not _is_device(place):
+            raise OutputError(f"{option} {path}: is {taken[place]}, too; name another file")
+        taken[place] = f"the output of {option}"
+        if path != "-":
+            _probe(path)
+
+
+def _is_device(path: str) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def _probe(path: str) -> None:
+    """Asks the file system itself, because permission bits do not tell all."""
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        if _is_device(str(target)):
+            return
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write '{path}': {error.strerror or error}; "
+            "choose a folder that exists and can be written"
+        ) from None

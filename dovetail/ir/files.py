@@ -14,19 +14,24 @@ from dovetail.errors import OutputError
 def replaced_file(path: Path | str) -> Iterator[Path]:
     """Yields a temporary name in the folder of `path`, which takes its place on success.
 
+    A link stays and its target is replaced; a device or pipe is yielded itself.
+
     Args:
         path: the file to write; its folder is made if it is missing.
 
     Raises:
         OutputError: if the folder or the file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file():
+            yield target
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         yield temporary
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(

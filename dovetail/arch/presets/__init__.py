@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -40,10 +41,10 @@ def load(spec: str | Path) -> SystolicArray:
     return _parse(text, f"{spec}.yaml")
 
 
-def source_note(name: str) -> str:
-    """The first comment line of a preset: what it is and where its numbers come from."""
+def title(name: str) -> str:
+    """What a preset is: the beginning of the comment on top of its file."""
     text = (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
-    return text.splitlines()[0].lstrip("# ")
+    return re.split(r"[.:](?=\s)", text.lstrip("# "), maxsplit=1)[0]
 
 
 def _read(path: Path) -> str:

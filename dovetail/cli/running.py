@@ -1,0 +1,212 @@
+"""Runs, resumes and reports searches for the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dovetail.agents.base import check_installed, make_agent, resolve_settings
+from dovetail.cli.front import ROWS, front_columns, tables
+from dovetail.cli.output import console, show
+from dovetail.envs.problem import DesignProblem
+from dovetail.envs.registry import make_problem
+from dovetail.errors import MissingExtraError, StudyError
+from dovetail.studies.executor import Executor, InlineExecutor, LocalExecutor
+from dovetail.studies.progress import ProgressBar
+from dovetail.studies.runner import StudyResult, open_study, run_study
+from dovetail.studies.spec import StudySpec, check_budget
+from dovetail.studies.store import StudyStore
+
+if TYPE_CHECKING:
+    from dovetail.ir.report import Report
+    from dovetail.ir.space import IntArray
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search is.
+
+    Attributes:
+        problem: specification, for `make_problem`.
+        agent: name.
+        settings: of the agent, by name.
+        budget: evaluations.
+        seed: of the agent.
+    """
+
+    problem: Mapping[str, object]
+    agent: str
+    settings: Mapping[str, object]
+    budget: int
+    seed: int
+
+
+def stored_spec(path: str, *, resume: bool) -> StudySpec | None:
+    """The specification of the study to go on with; None if there is none yet.
+
+    Raises:
+        StudyError: if a study stands there and is not to be resumed, or is corrupt.
+    """
+    if not os.path.exists(path):
+        if resume:
+            print(f"there is no study '{path}' yet: it begins now", file=sys.stderr)
+        return None
+    if not resume:
+        raise StudyError(f"study '{path}' exists: go on with it by --resume, or name another")
+    with StudyStore.open(path, read_only=True) as store:
+        return store.spec
+
+
+def run(search: Search, path: str, *, workers: int = 1) -> DesignProblem:
+    """Begins or resumes a study, prints its front, and returns its problem.
+
+    Args:
+        search: what to do.
+        path: the study file.
+        workers: processes that evaluate.
+
+    Raises:
+        typer.Exit: if the user interrupted the search; the study holds what was evaluated.
+    """
+    check_budget(search.budget)
+    settings = resolve_settings(search.agent, search.settings)
+    check_installed(search.agent)
+    problem = prepare_problem(search.problem)
+    spec = StudySpec.of(problem, search.agent, settings, search.seed, search.budget)
+    with open_study(path, spec, resume=True) as store, _executor(problem, workers) as executor:
+        result = _run(problem, store, search.budget, executor, f"{search.agent} on {problem.name}")
+        print_result(problem, result, search.agent)
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    return problem
+
+
+def _run(
+    problem: DesignProblem, store: StudyStore, budget: int, executor: Executor, title: str
+) -> StudyResult:
+    if not sys.stderr.isatty():
+        return run_study(problem, store, make=_maker(store), budget=budget, executor=executor)
+    with ProgressBar(title) as bar:
+        return run_study(
+            problem, store, make=_maker(store), budget=budget, executor=executor, progress=bar
+        )
+
+
+def _maker(store: StudyStore) -> Any:
+    spec = store.spec
+    return lambda problem, seed: make_agent(spec.agent, problem, seed, spec.settings)
+
+
+@contextmanager
+def _executor(problem: DesignProblem, workers: int) -> Iterator[Executor]:
+    if workers == 1:
+        yield InlineExecutor(problem)
+    else:
+        with LocalExecutor(problem, workers) as executor:
+            yield executor
+
+
+def prepare_problem(spec: Mapping[str, object]) -> DesignProblem:
+    """Builds a problem; a co-design one trains its supernet under a progress bar if need be."""
+    if spec.get("problem") == "codesign" and sys.stderr.isatty():
+        _train(spec)
+    return make_problem(spec)
+
+
+def _train(spec: Mapping[str, object]) -> None:
+    """Trains the supernet under a progress bar, or finds it in the cache."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from dovetail.envs import supernet
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("epoch {task.completed}/{task.total}  loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+    ) as bar:
+        task = bar.add_task("train supernet", total=None, loss="", visible=False)
+
+        def show(state: Any) -> None:
+            loss = f"{state.loss:.4f}"
+            bar.update(task, total=state.epochs, completed=state.epoch, loss=loss, visible=True)
+
+        supernet.build_oracle({k: spec[k] for k in supernet.DEFAULTS if k in spec}, show)
+
+
+def print_result(problem: DesignProblem, result: StudyResult, agent: str) -> None:
+    """Prints the front of a study and how the search went."""
+    count = len(result.designs)
+    if count:
+        print(f"Pareto front: {min(ROWS, count)} of {count} designs")
+        for table in tables(front_columns(problem, result), console().width):
+            show(table)
+            print()
+    state = "interrupted" if result.interrupted else "done"
+    replayed = f" ({result.replayed:,} of them stored before)" if result.replayed else ""
+    print(
+        f"{state}: {result.evaluations:,} designs{replayed} by {agent} in {result.seconds:.1f} s; "
+        f"{result.feasible:,} feasible, {len(result.designs):,} on the front, "
+        f"hypervolume {result.hypervolume:.6g}"
+    )
+    if result.exhausted and result.evaluations:
+        print("the agent has nothing more to ask: it has asked every design it can")
+    print(f"study: {result.path}")
+    if result.interrupted:
+        print(f"go on: dovetail search --study {result.path} --resume")
+
+
+def check_report() -> None:
+    """Fails early if no report could be written.
+
+    Raises:
+        MissingExtraError: if plotly is not installed.
+    """
+    if find_spec("plotly") is None:
+        raise MissingExtraError("the HTML report", "report", "plotly")
+
+
+def write_study_report(study: str, out: str, problem: DesignProblem | None = None) -> None:
+    """Writes the HTML report of a study, simulating the designs of its front in detail.
+
+    Args:
+        study: the study file.
+        out: the HTML file.
+        problem: the study's; rebuilt if not given.
+    """
+    from dovetail.studies.report import write_report
+
+    with StudyStore.open(study, read_only=True) as store:
+        known = problem or prepare_problem(store.spec.problem)
+        write_report(store, out, _explain(known))
+    print(f"report: {out}")
+
+
+def _explain(problem: Any) -> Any:
+    """Simulates one design of a problem that has networks and accelerators; None for others."""
+    from dovetail.envs.systolic import SystolicProblem
+    from dovetail.flow import simulate
+
+    if not isinstance(problem, SystolicProblem):
+        return None
+    work = problem.workload
+
+    def explain(design: IntArray) -> Report:
+        return simulate(
+            problem.network(design),
+            problem.accelerator(design),
+            objective=work.mapping,
+            mapper=work.mapper,
+        )
+
+    return explain
