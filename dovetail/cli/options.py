@@ -44,6 +44,14 @@ BatchOption = Annotated[
         metavar="N", help="Inputs per inference.", min=1, show_default="the network's own"
     ),
 ]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dim",
+        metavar="NAME=N",
+        help="Extent of an open dimension of an .onnx file, repeatable: --dim sequence=128.",
+    ),
+]
 FidelityOption = Annotated[
     str,
     typer.Option(
@@ -93,6 +101,20 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
 def assignments(texts: Sequence[str] | None, option: str) -> dict[str, object]:
     """Values by key of `KEY=VALUE` arguments; numbers become numbers. Raises as `pairs` does."""
     return {key: scalar(value) for key, value in pairs(texts, option).items()}
+
+
+def extents(texts: Sequence[str] | None) -> dict[str, int]:
+    """Extents by name of `--dim` arguments.
+
+    Raises:
+        ProblemError: if one is not a positive whole number.
+    """
+    given = assignments(texts, "--dim")
+    values = {name: value for name, value in given.items() if isinstance(value, int)}
+    for name, value in given.items():
+        if values.get(name, 0) < 1:
+            raise ProblemError(f"--dim {name}={value}: must be a whole number of at least 1")
+    return values
 
 
 def scalar(text: str) -> int | float | str:

@@ -10,17 +10,19 @@ from dovetail.cli.options import (
     OUTPUT,
     AcceleratorOption,
     BatchOption,
+    DimOption,
     FidelityOption,
     MapperOption,
     MappingOption,
     NetworkArgument,
     SetOption,
     examples,
+    extents,
     load_accelerator,
 )
 from dovetail.cli.output import check_outputs, console, save_json, save_rows, show
 from dovetail.cli.reading import deployment, operator_rows, report_table, summary
-from dovetail.errors import FidelityError, OutputError
+from dovetail.errors import FidelityError
 
 if TYPE_CHECKING:
     from dovetail.flow import MappedNetwork
@@ -44,6 +46,7 @@ def simulate_command(
     overrides: SetOption = None,
     fidelity: FidelityOption = "estimate",
     batch: BatchOption = None,
+    dims: DimOption = None,
     mapper: MapperOption = "exhaustive",
     objective: MappingOption = "latency",
     top: Annotated[
@@ -90,10 +93,8 @@ def simulate_command(
         raise FidelityError("--trace shows a simulation: add --fidelity cycle")
     outputs = {"--json": json_path, "--csv": csv_path, "--trace": trace}
     check_outputs(outputs, inputs=(network, accelerator))
-    if csv_path == json_path == "-":
-        raise OutputError("--json - and --csv -: only one of them can be printed")
     chosen = load_accelerator(accelerator, overrides)
-    net = load_network(network, batch=batch)
+    net = load_network(network, batch=batch, dims=extents(dims))
     mapped = map_network(net, chosen, objective=objective, mapper=mapper)
     report = read_report(mapped, fidelity)
     if json_path is not None:

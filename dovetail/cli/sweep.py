@@ -17,12 +17,14 @@ from dovetail.cli.options import (
     OUTPUT,
     AcceleratorOption,
     BatchOption,
+    DimOption,
     FidelityOption,
     MapperOption,
     MappingOption,
     NetworkArgument,
     SetOption,
     examples,
+    extents,
     load_accelerator,
     pairs,
     scalar,
@@ -66,6 +68,7 @@ def sweep_command(
     ] = False,
     fidelity: FidelityOption = "estimate",
     batch: BatchOption = None,
+    dims: DimOption = None,
     mapper: MapperOption = "exhaustive",
     objective: MappingOption = "latency",
     csv_path: Annotated[
@@ -101,7 +104,7 @@ def sweep_command(
     base = load_accelerator(accelerator, overrides)
     lists = {key: _values(base, key, text) for key, text in pairs(vary, "--vary").items()}
     points = list(_points(lists, pairwise))
-    net = load_network(network, batch=batch)
+    net = load_network(network, batch=batch, dims=extents(dims))
 
     def cost(design: SystolicArray) -> Report:
         return simulate(net, design, fidelity=fidelity, objective=objective, mapper=mapper)

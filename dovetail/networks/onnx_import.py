@@ -184,7 +184,7 @@ def _input_shape(proto: Any, dims: Mapping[str, int], unused: set[str]) -> tuple
             symbol = f" ('{dim.dim_param}')" if dim.dim_param else ""
             raise NetworkError(
                 f"dimension {axis}{symbol} of input '{proto.name}' is not set: give its extent, "
-                f"e.g. dims={{'{key}': 1}}"
+                f"e.g. --dim {key}=1 (in Python dims={{'{key}': 1}})"
             )
         shape.append(int(extent))
     return tuple(shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ ENTRY_POINTS = "dovetail.networks"
 SUFFIXES = (".onnx", ".csv")
 
 
-def load_network(spec: str, *, batch: int | None = None) -> Network:
+def load_network(
+    spec: str, *, batch: int | None = None, dims: Mapping[str, int] | None = None
+) -> Network:
     """Makes the network that `spec` names.
 
     Args:
@@ -28,18 +30,21 @@ def load_network(spec: str, *, batch: int | None = None) -> Network:
             (`.onnx`, `.csv`).
         batch: inputs per inference, the first dimension of all inputs of an ONNX model; None
             keeps the network's own.
+        dims: extents of an ONNX model's open dimensions, see `load_onnx`.
 
     Raises:
         UnknownNameError: if it is neither a known name nor a path with one of the suffixes.
-        NetworkError: if the file cannot be read, or the batch is illegal.
+        NetworkError: if the file cannot be read, or the batch or a dimension is illegal.
     """
     if batch is not None and batch < 1:
         raise NetworkError(f"batch {batch}: must be at least 1")
+    if dims and Path(spec).suffix.lower() != ".onnx":
+        raise NetworkError(f"'{spec}' has no dimension '{min(dims)}' to set: only .onnx files do")
     if spec in NETWORKS:
         return NETWORKS[spec]() if batch is None else NETWORKS[spec](batch=batch)
     suffix = Path(spec).suffix.lower()
     if suffix in SUFFIXES:
-        return _load_file(spec, suffix, batch)
+        return _load_file(spec, suffix, batch, dict(dims or {}))
     plugins = _plugins()
     if spec in plugins:
         return _load_plugin(plugins[spec], batch)
@@ -85,7 +90,7 @@ def _load_plugin(point: EntryPoint, batch: int | None) -> Network:
     return network
 
 
-def _load_file(spec: str, suffix: str, batch: int | None) -> Network:
+def _load_file(spec: str, suffix: str, batch: int | None, dims: dict[str, int]) -> Network:
     path = Path(spec)
     try:
         exists = path.exists()
@@ -98,7 +103,7 @@ def _load_file(spec: str, suffix: str, batch: int | None) -> Network:
     if suffix == ".onnx":
         from dovetail.networks.onnx_import import load_onnx
 
-        return load_onnx(path, dims=None if batch is None else {"[0]": batch})
+        return load_onnx(path, dims=dims if batch is None else {**dims, "[0]": batch})
     from dovetail.networks.scalesim import load_scalesim
 
     return load_scalesim(path, batch=batch or 1)
