@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dovetail.agents.preferences import preference_set
-from dovetail.cli.search import prepare_problem
+from dovetail.cli.running import prepare_problem
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.studies.progress import ProgressBar
 from dovetail.studies.records import Records
