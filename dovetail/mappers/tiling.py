@@ -1,12 +1,12 @@
 """Tilings of one operator on a systolic array, chosen by cost.
 
 A tiling cuts K (output channels), C (input channels), and the output pixels (images, then rows,
-then columns, whole ones first). Smaller tiles start the array sooner, larger ones reload less.
-Partial sums never leave the chip: C is the innermost tile loop.
+then columns, whole ones first). Partial sums never leave the chip: C is the innermost tile loop.
 
-`exhaustive` halves K step by step, cuts C into 1, 2, 3, 4, 6, 8, 12, ... parts, and costs every
-pixel tile that fits exactly; `greedy` ranks few candidates by a bound that needs no sum over tiles
-and costs only the best exactly. Both return the cheapest by cycles, energy or their product.
+`greedy`, which searches use, ranks a dozen candidates as if all their tiles were alike and costs
+only the best exactly. `exhaustive` costs thousands exactly: K and C halved step by step, and for
+each the largest pixel tile that fits and ever smaller ones, each at most three quarters of the one
+before. Both return the cheapest by cycles, energy or their product.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from numba import njit
 from dovetail.arch.table import Design
 from dovetail.errors import UnknownNameError
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.bound import TERMS, bound_terms, key_of, tiling_bound
-from dovetail.sim.closed_form import array_cost, operand_bits, vector_cost
+from dovetail.mappers.bound import TERMS, Term, fill_terms, key_of, place, regular_key
+from dovetail.sim.closed_form import array_cost, vector_cost
 from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
-from dovetail.sim.tiles import ceil_div, widest_span
+from dovetail.sim.tiles import ceil_div
 
 OBJECTIVES = ("latency", "energy", "edp")
 MAPPERS = ("greedy", "exhaustive")
 GREEDY, EXHAUSTIVE = range(2)
+ROUNDS = 4
 TILE_COLUMNS = len(Tile)
 
 
@@ -51,82 +52,6 @@ def mapper_code(name: str) -> int:
 
 
 @njit(cache=True, error_model="numpy")
-def _outputs_within(
-    pixels: int, kernel: int, stride: int, dilation: int, size: int, count: int
-) -> int:
-    """Most outputs along one axis whose input span is at most `pixels`; 0 if not even one."""
-    if widest_span(count, kernel, stride, dilation, size) <= pixels:
-        return count
-    reach = (kernel - 1) * dilation + 1
-    touching = (pixels - reach) // stride + 1 if pixels >= reach else 0
-    apart = pixels // kernel if stride > reach else 0
-    one = 1 if widest_span(1, kernel, stride, dilation, size) <= pixels else 0
-    return max(touching, apart, one)
-
-
-@njit(cache=True, error_model="numpy")
-def _pixel_tile(op: IntArray, max_in: int, max_out: int, tile: IntArray) -> bool:
-    """Largest pixel tile with <= max_in input and <= max_out output pixels; False if none."""
-    N, P, Q = op[Op.N], op[Op.P], op[Op.Q]
-    R, S, H, W = op[Op.R], op[Op.S], op[Op.HEIGHT], op[Op.WIDTH]
-    sh, sw, dh, dw = op[Op.STRIDE_H], op[Op.STRIDE_W], op[Op.DILATION_H], op[Op.DILATION_W]
-    high, wide = widest_span(P, R, sh, dh, H), widest_span(Q, S, sw, dw, W)
-    tile[Tile.N] = 1
-    tile[Tile.P] = 1
-    tile[Tile.Q] = Q
-    if P * Q <= max_out and high * wide <= max_in:
-        images = min(N, max_out // (P * Q), max_in // (high * wide))
-        tile[Tile.N] = ceil_div(N, ceil_div(N, images))
-        tile[Tile.P] = P
-        return True
-    rows = min(max_out // Q, _outputs_within(max_in // wide, R, sh, dh, H, P))
-    if rows >= 1:
-        tile[Tile.P] = ceil_div(P, ceil_div(P, rows))
-        return True
-    room = max_in // widest_span(1, R, sh, dh, H)
-    columns = min(max_out, _outputs_within(room, S, sw, dw, W, Q))
-    if columns < 1:
-        return False
-    tile[Tile.Q] = ceil_div(Q, ceil_div(Q, columns))
-    return True
-
-
-@njit(cache=True, error_model="numpy")
-def _place(design: FloatArray, op: IntArray, tn: int, tc: int, limit: int, tile: IntArray) -> bool:
-    """Fills a tile of tn x tc with at most `limit` output pixels that fits; False if none does."""
-    bits_in, bits_w, _ = operand_bits(design, op)
-    in_bits = int(design[Design.INPUT_HALF]) * 8
-    w_bits = int(design[Design.WEIGHT_HALF]) * 8
-    out_bits = int(design[Design.OUTPUT_HALF]) * 8
-    weights = tn * tc * op[Op.R] * op[Op.S] * bits_w
-    depth = tc * bits_in
-    width = tn * int(design[Design.ACCUMULATOR_BITS])
-    if weights > w_bits or width > out_bits or depth > in_bits:
-        return False
-    tile[Tile.K] = tn
-    tile[Tile.C] = tc
-    tile[Tile.G] = 1
-    if not _pixel_tile(op, in_bits // depth, min(out_bits // width, limit), tile):
-        return False
-    if op[Op.G] > 1 and tn == op[Op.K] and tc == op[Op.C] and tile[Tile.N] == op[Op.N]:
-        whole = tile[Tile.P] == op[Op.P] and tile[Tile.Q] == op[Op.Q]
-        if whole:
-            pixels = op[Op.N] * op[Op.P] * op[Op.Q]
-            area = widest_span(
-                op[Op.P], op[Op.R], op[Op.STRIDE_H], op[Op.DILATION_H], op[Op.HEIGHT]
-            ) * widest_span(op[Op.Q], op[Op.S], op[Op.STRIDE_W], op[Op.DILATION_W], op[Op.WIDTH])
-            groups = min(
-                op[Op.G],
-                limit // pixels,
-                w_bits // weights,
-                out_bits // (width * pixels),
-                in_bits // (depth * op[Op.N] * area),
-            )
-            tile[Tile.G] = ceil_div(op[Op.G], ceil_div(op[Op.G], max(1, groups)))
-    return True
-
-
-@njit(cache=True, error_model="numpy")
 def _exact(
     design: FloatArray, op: IntArray, tile: IntArray, objective: int, cost: FloatArray
 ) -> float:
@@ -139,36 +64,48 @@ def _exact(
 
 
 @njit(cache=True, error_model="numpy")
+def _set(
+    tile: IntArray, order: int, tg: float, tb: float, tp: float, tq: float, tn: float, tc: float
+) -> None:
+    tile[Tile.G] = int(tg)
+    tile[Tile.N] = int(tb)
+    tile[Tile.P] = int(tp)
+    tile[Tile.Q] = int(tq)
+    tile[Tile.K] = int(tn)
+    tile[Tile.C] = int(tc)
+    tile[Tile.ORDER] = order
+
+
+@njit(cache=True, error_model="numpy")
 def _exhaustive(
-    design: FloatArray, op: IntArray, objective: int, best: IntArray, tile: IntArray,
-    cost: FloatArray, lowest: float,
-) -> float:  # fmt: skip
-    """Costs every candidate exactly; `best` and `lowest` hold a first solution, if any."""
-    cols = int(design[Design.COLS])
-    K, C = op[Op.K], op[Op.C]
-    pixels = op[Op.N] * op[Op.P] * op[Op.Q]
+    design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray,
+    tile: IntArray, cost: FloatArray,
+) -> None:  # fmt: skip
+    """Costs every candidate exactly, starting from the solution in `best`."""
+    cols, K, C = int(design[Design.COLS]), op[Op.K], op[Op.C]
+    lowest = _exact(design, op, best, objective, cost)
     tn = K
     while True:
-        cuts = step = 1
+        tc = C
         while True:
-            tc = ceil_div(C, cuts)
-            limit = pixels * op[Op.G]
-            while limit >= 1 and _place(design, op, tn, tc, limit, tile):
+            limit = np.inf
+            while limit >= 1:
+                tg, tb, tp, tq = place(terms, tn, tc, limit)
+                if tg < 1:
+                    break
                 for order in range(2 if tc == C and tn < K else 1):
-                    tile[Tile.ORDER] = order
+                    _set(tile, order, tg, tb, tp, tq, tn, tc)
                     key = _exact(design, op, tile, objective, cost)
                     if key < lowest:
                         lowest = key
                         best[:] = tile
-                taken = tile[Tile.G] * tile[Tile.N] * tile[Tile.P] * tile[Tile.Q]
-                limit = taken - 1
+                taken = tg * tb * tp * tq
+                limit = min(taken - 1, np.ceil(taken * 0.75))
             if tc == 1:
                 break
-            if cuts == 4 * step:
-                step *= 2
-            cuts += step
+            tc = ceil_div(tc, 2)
         if tn == 1:
-            return lowest
+            return
         tn = _narrower(tn, cols)
 
 
@@ -180,96 +117,82 @@ def _narrower(tn: int, cols: int) -> int:
 
 
 @njit(cache=True, error_model="numpy")
-def _last_resort(design: FloatArray, op: IntArray, shallow: int, tile: IntArray) -> bool:
-    """A tile that leaves rows of the array idle, where none that fills them fits; False if none."""
-    tile[Tile.ORDER] = 0
-    everything = op[Op.N] * op[Op.P] * op[Op.Q] * op[Op.G]
-    tc = shallow
-    while True:
-        tn = min(op[Op.K], int(design[Design.COLS]))
-        while True:
-            if _place(design, op, tn, tc, everything, tile):
-                return True
-            if tn == 1:
-                break
-            tn = ceil_div(tn, 2)
-        if tc == 1:
-            return False
-        tc = ceil_div(tc, 2)
+def _try(
+    design: FloatArray, terms: FloatArray, objective: int, tn: int, tc: int, limit: float,
+    lowest: float, best: IntArray,
+) -> float:  # fmt: skip
+    """Cost key of the better loop order of a candidate, kept in `best` if below `lowest`."""
+    tg, tb, tp, tq = place(terms, tn, tc, limit)
+    if tg < 1:
+        return np.inf
+    found = np.inf
+    for order in range(2 if tc == terms[Term.C] and tn < terms[Term.K] else 1):
+        key = regular_key(design, terms, objective, order, tg, tb, tp, tq, tn, tc)
+        found = min(found, key)
+        if key < lowest:
+            lowest = key
+            _set(best, order, tg, tb, tp, tq, tn, tc)
+    return found
 
 
 @njit(cache=True, error_model="numpy")
 def _greedy(
-    design: FloatArray, op: IntArray, objective: int, best: IntArray, tile: IntArray
+    design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray
 ) -> float:
-    """Ranks few candidates by `tiling_bound`; returns the bound of `best`, infinite if none fits.
+    """Ranks few candidates by `regular_key`; returns that of `best`, infinite if none fits.
 
-    For every width it tries the deepest tile, the shallowest that fills the array's rows, and one
-    between them; widths are halved until that stops paying. The winner's pixel tile is then halved
-    as long as the shorter first load and last store pay.
+    For every width it tries the deepest tile and the shallowest that fills the array's rows;
+    widths are halved until that stops paying. Then width, depth and pixels of the best are halved
+    and doubled as long as one of these pays.
     """
     rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
-    bits_w = operand_bits(design, op)[1]
-    K, C, RS = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
-    room_w = int(design[Design.WEIGHT_HALF]) * 8 // bits_w // RS
-    everything = op[Op.N] * op[Op.P] * op[Op.Q] * op[Op.G]
-    terms = np.empty(TERMS, dtype=np.float64)
-    bound_terms(design, op, terms)
-    shallow = min(C, ceil_div(rows, RS))
+    K, C, kernel = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
+    room = int(terms[Term.ROOM_W]) // kernel
+    shallow = min(C, ceil_div(rows, kernel))
     lowest = np.inf
     worse = 0
     tn = K
     while True:
         here = np.inf
-        deep = min(C, room_w // tn)
+        deep = min(C, room // tn)
         if deep >= 1:
             deep = ceil_div(C, ceil_div(C, deep))
-            middle = ceil_div(deep, 4)
-            for choice in range(3):
-                tc = deep
-                if choice == 1:
-                    tc = min(deep, shallow)
-                    if tc == deep:
-                        break
-                elif choice == 2:
-                    tc = middle
-                    if tc <= shallow:
-                        break
-                if not _place(design, op, tn, tc, everything, tile):
-                    continue
-                for order in range(2 if tc == C and tn < K else 1):
-                    tile[Tile.ORDER] = order
-                    key = tiling_bound(design, op, tile, terms, objective)
-                    here = min(here, key)
-                    if key < lowest:
-                        lowest = key
-                        best[:] = tile
+            here = _try(design, terms, objective, tn, deep, np.inf, lowest, best)
+            lowest = min(here, lowest)
+            if shallow < deep:
+                key = _try(design, terms, objective, tn, shallow, np.inf, lowest, best)
+                here, lowest = min(here, key), min(key, lowest)
         worse = worse + 1 if here > lowest else 0
-        if tn == 1 or (lowest < np.inf and (tn <= cols or worse >= 2)):
+        if tn == 1 or worse >= 2:
             break
         tn = _narrower(tn, cols)
-    if lowest == np.inf:
-        if not _last_resort(design, op, shallow, best):
+    if lowest == np.inf:  # where no full rows fit, a single input channel still may
+        tn = min(K, max(1, room))
+        while lowest == np.inf and tn >= 1:
+            lowest = _try(design, terms, objective, tn, 1, np.inf, lowest, best)
+            tn = tn // 2
+        if lowest == np.inf:
             return lowest
-        lowest = tiling_bound(design, op, best, terms, objective)
-    tile[Tile.ORDER] = best[Tile.ORDER]
-    limit = best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q]
-    for _ in range(4):
-        limit = ceil_div(limit, 2)
-        if not _place(design, op, best[Tile.K], best[Tile.C], limit, tile):
+    for _ in range(ROUNDS):
+        before = lowest
+        tn, tc = best[Tile.K], best[Tile.C]
+        pixels = float(best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q])
+        half = ceil_div(tc, 2)
+        lowest = min(lowest, _try(design, terms, objective, tn, tc, pixels / 2, lowest, best))
+        if half < tc:
+            lowest = min(lowest, _try(design, terms, objective, tn, half, np.inf, lowest, best))
+        if tc < C and 2 * tc * tn <= room:
+            more = ceil_div(C, max(1, C // (2 * tc)))
+            lowest = min(lowest, _try(design, terms, objective, tn, more, np.inf, lowest, best))
+        if lowest == before:
             break
-        key = tiling_bound(design, op, tile, terms, objective)
-        if key >= lowest:
-            break
-        lowest = key
-        best[:] = tile
     return lowest
 
 
 @njit(cache=True, error_model="numpy")
 def choose_tile(
     design: FloatArray, op: IntArray, objective: int, mapper: int,
-    best: IntArray, tile: IntArray, cost: FloatArray,
+    best: IntArray, tile: IntArray, terms: FloatArray, cost: FloatArray,
 ) -> bool:  # fmt: skip
     """Writes the cheapest tiling to `best` and its exact cost to `cost`.
 
@@ -280,18 +203,19 @@ def choose_tile(
         mapper: GREEDY or EXHAUSTIVE.
         best: row of `Tile` columns, written.
         tile: work space of the same shape.
+        terms: work space, (TERMS,).
         cost: row of `Cost` columns, written.
 
     Returns:
         False if no tiling fits the scratchpads.
     """
-    found = _greedy(design, op, objective, best, tile) < np.inf
+    fill_terms(design, op, terms)
+    if _greedy(design, op, objective, terms, best) == np.inf:
+        return False
     if mapper == EXHAUSTIVE:
-        lowest = _exact(design, op, best, objective, cost) if found else np.inf
-        found = _exhaustive(design, op, objective, best, tile, cost, lowest) < np.inf
-    if found:
-        array_cost(design, op, best, cost)
-    return found
+        _exhaustive(design, op, objective, terms, best, tile, cost)
+    array_cost(design, op, best, cost)
+    return True
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -315,11 +239,12 @@ def cost_pairs(
         -1, or the first pair that has no tiling.
     """
     work = np.zeros(tiles.shape[1], dtype=np.int64)
+    terms = np.zeros(TERMS, dtype=np.float64)
     for i in range(pair_design.shape[0]):
         design, op = designs[pair_design[i]], ops[pair_op[i]]
         engine = op[Op.ENGINE]
         if engine == ARRAY:
-            if not choose_tile(design, op, objective, mapper, tiles[i], work, costs[i]):
+            if not choose_tile(design, op, objective, mapper, tiles[i], work, terms, costs[i]):
                 return i
         elif engine == VECTOR:
             vector_cost(design, op, costs[i])
@@ -345,6 +270,7 @@ def total_costs(
     """
     tile = np.zeros(TILE_COLUMNS, dtype=np.int64)
     work = np.zeros(TILE_COLUMNS, dtype=np.int64)
+    terms = np.zeros(TERMS, dtype=np.float64)
     # A network repeats operators: each distinct one is costed once per design.
     costs = np.zeros((ops.shape[0], totals.shape[1]), dtype=np.float64)
     costed = np.full(ops.shape[0], -1, dtype=np.int64)
@@ -359,7 +285,7 @@ def total_costs(
                 if ops[row, Op.ENGINE] == VECTOR:
                     vector_cost(designs[i], ops[row], costs[row])
                 elif not choose_tile(
-                    designs[i], ops[row], objective, mapper, tile, work, costs[row]
+                    designs[i], ops[row], objective, mapper, tile, work, terms, costs[row]
                 ):
                     costs[row, :] = np.nan
             for column in range(totals.shape[1]):

@@ -96,6 +96,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     tail_p = max(1, np_ - first_clipped(tp, R, sh, dh, top, H))
     tail_q = max(1, nq - first_clipped(tq, S, sw, dw, left, W))
     kernel = R * S
+    depth = C * kernel
     last_n, last_c = K - (nn - 1) * tn, C - (nk - 1) * tc
     # Divisions by the array's edges, once per kind of tile instead of once per tile.
     folds_n, last_folds_n = ceil_div(tn, cols), ceil_div(last_n, cols)
@@ -149,60 +150,70 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                                 elements, bits_out, bandwidth, epilogue, lanes
                             )
                         out_bytes += run_u * packed_bytes(part_g * m * part_n, bits_out)
-                        k = 0
-                        while k < nk:
-                            alike_k = _run(k, nk, 0, 1)
-                            run = run_u * alike_k
-                            depth = (tc if k < nk - 1 else last_c) * kernel
-                            deep = folds_k if k < nk - 1 else last_folds_k
-                            if dataflow == OS:
-                                folds, stream = folds_m * folds_here, depth
-                                in_read += run * part_g * m * depth * folds_here
-                                w_read += run * part_g * depth * part_n * folds_m
-                                psum_write += run * part_g * m * part_n
-                            elif dataflow == WS:
-                                folds, stream = deep * folds_here, m
-                                in_read += run * part_g * m * depth * folds_here
-                                w_read += run * part_g * depth * part_n
-                                psum_write += run * part_g * m * part_n * deep
+                        volume = part_g * m * part_n
+                        depth_in, depth_w = part_g * m * depth, part_g * part_n * depth
+                        if dataflow == OS:
+                            waves = waves_last = part_g * folds_m * folds_here
+                            stream, stream_last = tc * kernel, last_c * kernel
+                            in_read += run_u * depth_in * folds_here
+                            w_read += run_u * depth_w * folds_m
+                            psum_write += run_u * volume * nk
+                        else:
+                            if dataflow == WS:
+                                across, stream = folds_here, m
+                                in_read += run_u * depth_in * folds_here
+                                w_read += run_u * depth_w
                             else:
-                                folds, stream = deep * folds_m, part_n
-                                in_read += run * part_g * m * depth
-                                w_read += run * part_g * depth * part_n * folds_m
-                                psum_write += run * part_g * m * part_n * deep
-                            waves = part_g * folds
-                            if arrays > 1:
-                                waves = ceil_div(waves, arrays)
-                            busy = waves * (stream * passes + skew)
-                            i_load = 0
-                            w_load = 0
-                            if k < nk - 1:
-                                part_c = tc if k < nk - 2 else last_c
-                                i_load = packed_bytes(part_g * part_c * pixels, bits_in)
-                                w_load = packed_bytes(part_g * part_c * kernel * part_n, bits_w)
-                            else:
-                                g2, b2, p2, q2, n2 = _step(
-                                    order, 1, g, b, p, q, n, ng, nb, np_, nq, nn
+                                across, stream = folds_m, part_n
+                                in_read += run_u * depth_in
+                                w_read += run_u * depth_w * folds_m
+                            stream_last = stream
+                            waves = part_g * folds_k * across
+                            waves_last = part_g * last_folds_k * across
+                            psum_write += run_u * volume * ((nk - 1) * folds_k + last_folds_k)
+                        if arrays > 1:
+                            waves = ceil_div(waves, arrays)
+                            waves_last = ceil_div(waves_last, arrays)
+                        busy = waves * (stream * passes + skew)
+                        busy_last = waves_last * (stream_last * passes + skew)
+                        engine += run_u * ((nk - 1) * busy + busy_last)
+                        # The last depth tile runs beside the first load of the next output tile.
+                        i_load = 0
+                        w_load = 0
+                        g2, b2, p2, q2, n2 = _step(order, 1, g, b, p, q, n, ng, nb, np_, nq, nn)
+                        if g2 >= 0:
+                            depth_next = _part(G, tg, g2) * min(tc, C)
+                            if loads_input(order, nk, nm, n2):
+                                area = _part(N, tb, b2)
+                                area *= span(p2 * tp, _part(P, tp, p2), R, sh, dh, top, H)
+                                area *= span(q2 * tq, _part(Q, tq, q2), S, sw, dw, left, W)
+                                i_load = packed_bytes(depth_next * area, bits_in)
+                            if loads_weight(order, nk, nn, b2 + p2 + q2):
+                                w_load = packed_bytes(
+                                    depth_next * kernel * _part(K, tn, n2), bits_w
                                 )
-                                if g2 >= 0:
-                                    depth_next = _part(G, tg, g2) * min(tc, C)
-                                    if loads_input(order, nk, nm, n2):
-                                        area = _part(N, tb, b2)
-                                        area *= span(p2 * tp, _part(P, tp, p2), R, sh, dh, top, H)
-                                        area *= span(q2 * tq, _part(Q, tq, q2), S, sw, dw, left, W)
-                                        i_load = packed_bytes(depth_next * area, bits_in)
-                                    if loads_weight(order, nk, nn, b2 + p2 + q2):
-                                        w_load = packed_bytes(
-                                            depth_next * kernel * _part(K, tn, n2), bits_w
-                                        )
-                            phase = load_cycles(i_load + w_load, bandwidth, latency)
-                            if k == 0:
-                                phase += store_before
-                            in_bytes += run * i_load
-                            w_bytes += run * w_load
-                            engine += run * busy
-                            total += run * max(busy, phase)
-                            k += alike_k
+                        in_bytes += run_u * i_load
+                        w_bytes += run_u * w_load
+                        phase = load_cycles(i_load + w_load, bandwidth, latency)
+                        if nk == 1:
+                            total += run_u * max(busy_last, store_before + phase)
+                        else:
+                            # Depth tiles before it run beside the load of the next depth tile.
+                            i_load = packed_bytes(part_g * tc * pixels, bits_in)
+                            w_load = packed_bytes(part_g * tc * kernel * part_n, bits_w)
+                            i_last = packed_bytes(part_g * last_c * pixels, bits_in)
+                            w_last = packed_bytes(part_g * last_c * kernel * part_n, bits_w)
+                            in_bytes += run_u * ((nk - 2) * i_load + i_last)
+                            w_bytes += run_u * ((nk - 2) * w_load + w_last)
+                            load = load_cycles(i_load + w_load, bandwidth, latency)
+                            load_last = load_cycles(i_last + w_last, bandwidth, latency)
+                            steps = max(busy_last, phase)
+                            if nk == 2:
+                                steps += max(busy, store_before + load_last)
+                            else:
+                                steps += max(busy, store_before + load)
+                                steps += (nk - 3) * max(busy, load) + max(busy, load_last)
+                            total += run_u * steps
                         n += alike_n
                     q += alike_q
                 p += alike_p

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dovetail.arch.table import Design, design_row
 from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
+from dovetail.mappers.bound import TERMS
 from dovetail.mappers.tiling import EXHAUSTIVE, GREEDY, choose_tile
 from dovetail.sim.closed_form import array_cost, vector_cost
 from dovetail.sim.columns import VECTOR, Cost, Op, Tile
@@ -40,7 +41,8 @@ def cost_of(accelerator, op, tile):
 
 def best_tile(accelerator, op, objective, mapper):
     tile, cost = np.zeros(len(Tile), dtype=np.int64), np.zeros(len(Cost))
-    found = choose_tile(design_row(accelerator), op, objective, mapper, tile, tile.copy(), cost)
+    design, terms = design_row(accelerator), np.zeros(TERMS)
+    found = choose_tile(design, op, objective, mapper, tile, tile.copy(), terms, cost)
     return (tile, cost) if found else None
 
 
