@@ -9,6 +9,7 @@ from dovetail.arch.table import design_row
 from dovetail.ir.program import Program
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.lower import lower_array, lower_vector, mapping_of
+from dovetail.mappers.tiling import cost_pairs, mapper_code, objective_code
 from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op, Tile
 from dovetail.sim.cycle import run
 from dovetail.sim.reading import cost_of_timing
@@ -115,6 +116,17 @@ def random_tile(rng: np.random.Generator, op: IntArray) -> IntArray:
         tile[Tile[rank]] = -(-extent // min(parts, extent))
     tile[Tile.ORDER] = rng.integers(0, 2)
     return tile
+
+
+def best_tile(
+    accelerator: SystolicArray, op: IntArray, objective: str = "latency", mapper: str = "greedy"
+) -> tuple[IntArray, FloatArray] | None:
+    """The tiling that a mapper chooses and its cost; None if none fits."""
+    tiles, costs = np.zeros((1, len(Tile)), dtype=np.int64), np.zeros((1, len(Cost)))
+    first = np.zeros(1, dtype=np.int64)
+    codes = objective_code(objective), mapper_code(mapper)
+    failed = cost_pairs(design_row(accelerator)[None], op[None], first, first, *codes, tiles, costs)
+    return None if failed >= 0 else (tiles[0], costs[0])
 
 
 def program_of(accelerator: SystolicArray, op: IntArray, tile: IntArray) -> Program:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from dovetail.arch.table import Design, design_row
 from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
-from dovetail.mappers.bound import TERMS
-from dovetail.mappers.tiling import EXHAUSTIVE, GREEDY, choose_tile
+from dovetail.mappers.tiling import MAPPERS, OBJECTIVES
 from dovetail.sim.closed_form import array_cost, vector_cost
 from dovetail.sim.columns import VECTOR, Cost, Op, Tile
 from tests.sim.cases import (
+    best_tile,
     difference,
     program_of,
     random_accelerator,
@@ -39,13 +39,6 @@ def cost_of(accelerator, op, tile):
     return cost
 
 
-def best_tile(accelerator, op, objective, mapper):
-    tile, cost = np.zeros(len(Tile), dtype=np.int64), np.zeros(len(Cost))
-    design, terms = design_row(accelerator), np.zeros(TERMS)
-    found = choose_tile(design, op, objective, mapper, tile, tile.copy(), terms, cost)
-    return (tile, cost) if found else None
-
-
 @settings(max_examples=400)
 @given(SEEDS)
 def test_estimate_equals_cycle_under_any_tiling(seed):
@@ -56,9 +49,9 @@ def test_estimate_equals_cycle_under_any_tiling(seed):
     assert difference(cost, simulated(accelerator, op, tile, cost)) == {}
 
 
-@pytest.mark.parametrize("mapper", [GREEDY, EXHAUSTIVE])
+@pytest.mark.parametrize("mapper", MAPPERS)
 @settings(max_examples=200)
-@given(SEEDS, st.integers(0, 2))
+@given(SEEDS, st.sampled_from(OBJECTIVES))
 def test_estimate_equals_cycle_under_the_mappers_tilings(mapper, seed, objective):
     rng = np.random.default_rng(seed)
     accelerator, op = random_accelerator(rng), random_einsum_row(rng)
