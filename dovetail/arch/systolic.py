@@ -18,10 +18,14 @@ DATAFLOWS = ("ws", "os", "is")
 FIDELITIES = ("estimate", "cycle")
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 1
+
+
 def shorten(value: object) -> str:
     """A value as one short line for a message, however long or nested it is."""
     try:
-        return reprlib.repr(value)
+        return _SHORT.repr(value)
     except ValueError:  # Python prints no integer of more than 4300 digits
         return f"a huge {type(value).__name__}"
 

@@ -91,6 +91,7 @@ class Technology:
         """Energy per byte of an SRAM of that capacity, log-log between the published sizes."""
         sizes = np.log(list(SRAM_64_BIT))
         energies = np.log([self._between(pair) for pair in SRAM_64_BIT.values()])
+        energies = np.maximum.accumulate(energies)  # below 5 nm the extrapolations cross
         x = math.log(max(capacity_bytes, 1))
         segment = 0 if x < sizes[1] else 1
         slope = (energies[segment + 1] - energies[segment]) / (sizes[segment + 1] - sizes[segment])
