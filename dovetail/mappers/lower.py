@@ -24,17 +24,9 @@ from dovetail.ir.program import (
 )
 from dovetail.ir.schedule import Loop, Mapping
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.sim.closed_form import (
-    chunk,
-    chunks_alike_until,
-    loads_input,
-    loads_weight,
-    operand_bits,
-    operand_passes,
-    vector_bits,
-    vector_chunks,
-)
+from dovetail.sim.closed_form import loads_input, loads_weight, operand_bits, operand_passes
 from dovetail.sim.columns import Op, Tile
+from dovetail.sim.streaming import chunk, chunks_alike_until, vector_bits, vector_chunks
 from dovetail.sim.tiles import first_clipped, span
 
 Body = tuple[Instruction | HardwareLoop, ...]

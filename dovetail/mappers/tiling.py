@@ -18,8 +18,9 @@ from dovetail.arch.table import Design
 from dovetail.errors import UnknownNameError
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.bound import TERMS, Term, fill_terms, key_of, place, regular_key
-from dovetail.sim.closed_form import array_cost, vector_cost
+from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
+from dovetail.sim.streaming import vector_cost
 from dovetail.sim.tiles import ceil_div
 
 OBJECTIVES = ("latency", "energy", "edp")

@@ -9,9 +9,10 @@ from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Mapping, Placement
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.sim.closed_form import fill_energy, operand_bits
+from dovetail.sim.closed_form import operand_bits
 from dovetail.sim.columns import Cost
 from dovetail.sim.cycle import Timing, words
+from dovetail.sim.energy import fill_energy
 
 COMPONENTS = {
     "mac": Cost.MAC_ENERGY,

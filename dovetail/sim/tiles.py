@@ -116,3 +116,16 @@ def scratchpad_words(
         return m * k * ceil_div(n, cols), k * n, m * n * ceil_div(k, rows)
     assert dataflow == IS
     return m * k, k * n * ceil_div(m, cols), m * n * ceil_div(k, rows)
+
+
+@njit(cache=True, error_model="numpy")
+def load_cycles(size_bytes: int, bandwidth: float, latency: int) -> int:
+    """Cycles of one step's loads: DRAM latency once, then the bytes; nothing if there are none."""
+    return latency + transfer_cycles(size_bytes, bandwidth) if size_bytes > 0 else 0
+
+
+@njit(cache=True, error_model="numpy")
+def store_cycles(elements: int, bits: int, bandwidth: float, epilogue: int, lanes: int) -> int:
+    """Cycles of one output tile's store, its fused epilogue streaming through the vector unit."""
+    drain = transfer_cycles(packed_bytes(elements, bits), bandwidth)
+    return max(drain, ceil_div(elements * epilogue, lanes))
