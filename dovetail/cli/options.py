@@ -9,7 +9,7 @@ import typer
 
 from dovetail.arch import presets
 from dovetail.arch.systolic import SystolicArray
-from dovetail.errors import ProblemError
+from dovetail.errors import AcceleratorError, ProblemError
 
 OUTPUT = "Output"
 """Panel of the options that say where results go."""
@@ -128,5 +128,12 @@ def scalar(text: str) -> int | float | str:
 
 
 def load_accelerator(spec: str, overrides: Sequence[str] | None) -> SystolicArray:
-    """A preset or file with `--set` applied."""
-    return presets.load(spec).replace(assignments(overrides, "--set"))
+    """A preset or file with `--set` applied.
+
+    Raises:
+        UnknownNameError, AcceleratorError: if it is wrong or breaks a law of its family.
+    """
+    chosen = presets.load(spec).replace(assignments(overrides, "--set"))
+    if reasons := chosen.validate():
+        raise AcceleratorError(f"accelerator '{chosen.name}' is illegal: {reasons[0]}")
+    return chosen

@@ -29,6 +29,9 @@ PROBLEM = "Problem"
 NAMES = {"dovetail/CoDesign-v0": "codesign", "dovetail/Accelerator-v0": "accelerator"}
 """Problems behind the registered environments."""
 
+DEMO: dict[str, object] = {"problem": "codesign"}
+"""The problem that the demo searches."""
+
 OWNERS = {"network": "accelerator", "dataset": "codesign", "epochs": "codesign"}
 """Options that only one of the two problems has."""
 
@@ -222,8 +225,7 @@ def demo_command(
         raise OutputError(f"--out {out}: cannot make the folder: {error.strerror}") from None
     check_outputs({"--out": study, "the report": report})
     check_report()
-    spec: dict[str, object] = {"problem": "codesign", "cache": str(folder)}
-    problem = run(Search(spec, AGENT, {}, budget, seed), study)
+    problem = run(Search({**DEMO, "cache": str(folder)}, AGENT, {}, budget, seed), study)
     write_study_report(study, report, problem)
 
 

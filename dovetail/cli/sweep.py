@@ -12,6 +12,7 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
+from dovetail.arch import presets
 from dovetail.arch.systolic import SystolicArray
 from dovetail.cli.options import (
     OUTPUT,
@@ -23,9 +24,9 @@ from dovetail.cli.options import (
     MappingOption,
     NetworkArgument,
     SetOption,
+    assignments,
     examples,
     extents,
-    load_accelerator,
     pairs,
     scalar,
 )
@@ -36,6 +37,9 @@ from dovetail.ir.space import Value
 
 MAX_DESIGNS = 100_000
 """Rows of a table that people read; a search is for more."""
+
+WIDEST = 20
+"""Characters of a value in the table; no legal one is longer."""
 
 EXAMPLES = examples(
     "dovetail sweep resnet18 --vary rows=8,16,32 --vary cols=8,16,32",
@@ -101,7 +105,7 @@ def sweep_command(
         from dovetail.cli.plot import check_plot
 
         check_plot(plot)
-    base = load_accelerator(accelerator, overrides)
+    base = presets.load(accelerator).replace(assignments(overrides, "--set"))
     lists = {key: _values(base, key, text) for key, text in pairs(vary, "--vary").items()}
     points = list(_points(lists, pairwise))
     net = load_network(network, batch=batch, dims=extents(dims))
@@ -188,7 +192,7 @@ def _table(rows: Sequence[Row], knobs: Sequence[str]) -> Table:
     table = make_table([*knobs, *numbers, *reasons], words=reasons)
     best = min((row["latency_ms"] for row in rows if not row["illegal"]), default=None)
     for row in rows:
-        values = [str(row[knob]) for knob in knobs]
+        values = [_short(row[knob]) for knob in knobs]
         if row["illegal"]:
             table.add_row(*values, *[""] * len(numbers), row["illegal"], style="dim")
             continue
@@ -201,3 +205,8 @@ def _table(rows: Sequence[Row], knobs: Sequence[str]) -> Table:
         )
         table.add_row(*values, *metrics, style="bold" if row["latency_ms"] == best else None)
     return table
+
+
+def _short(value: Value) -> str:
+    text = str(value)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

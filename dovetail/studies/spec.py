@@ -15,6 +15,9 @@ from dovetail.ir.space import FloatArray, Knob, Space
 
 MISSING = "(absent)"
 
+MAX_BUDGET = 10**9
+"""Evaluations of one study; its file would hold 200 GB."""
+
 
 @dataclass(frozen=True)
 class StudySpec:
@@ -137,10 +140,10 @@ def check_budget(budget: int) -> None:
     """Checks a number of evaluations.
 
     Raises:
-        ProblemError: if it is not positive.
+        ProblemError: if it is not within 1 to `MAX_BUDGET`.
     """
-    if budget < 1:
-        raise ProblemError(f"budget of {budget} evaluations: must be >= 1")
+    if not 1 <= budget <= MAX_BUDGET:
+        raise ProblemError(f"budget of {budget} evaluations: must be within 1 to {MAX_BUDGET:,}")
 
 
 def _plain(what: str, data: dict[str, object]) -> dict[str, Any]:

@@ -50,8 +50,10 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
-    connection = _open(path, "mode=ro")
+    # Not `mode=ro`: such a connection leaves the log and its index behind when it closes.
+    connection = _open(path, "mode=rw")
     try:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         # A folder that cannot be written has no room for the log's index; without a log there is

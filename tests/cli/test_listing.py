@@ -1,0 +1,49 @@
+"""`dovetail list`."""
+
+from __future__ import annotations
+
+import pytest
+
+from dovetail.agents.base import names as agents
+from dovetail.arch import presets
+from dovetail.arch.systolic import SystolicArray
+from dovetail.networks.registry import names as networks
+from tests.cli.driver import succeed
+
+EXPECTED = {
+    "networks": [name for name, _ in networks()],
+    "accelerators": presets.names(),
+    "parameters": [field.name for field in SystolicArray.parameters()],
+    "agents": list(agents()),
+    "envs": ["dovetail/Accelerator-v0", "dovetail/CoDesign-v0"],
+}
+
+
+@pytest.mark.parametrize("what", EXPECTED)
+def test_everything_is_listed_and_fits_a_page(what: str) -> None:
+    out = succeed("list", what)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert "…" not in out
+    first = [line.split()[0] for line in lines[2:] if line[0] != " "]
+    assert first == EXPECTED[what]
+
+
+def test_accelerators_have_a_title_and_their_peak() -> None:
+    out = succeed("list", "accelerators")
+    assert "91.8 TOPS" in out  # Jouppi et al., ISCA 2017: 92 TOPS
+    for name in presets.names():
+        assert 5 < len(presets.title(name)) < 40
+        assert presets.title(name)[-1].isalnum()
+
+
+def test_agents_whose_package_is_broken_are_listed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    broken = EntryPoint("broken", "no_such_module:Agent", "dovetail.agents")
+    found = lambda group, name="broken": [broken] if name == "broken" else []  # noqa: E731
+    monkeypatch.setattr("dovetail.agents.base.entry_points", found)
+    out = succeed("list", "agents")
+    assert "agent 'broken' from no_such_module:Agent fails: ModuleNotFoundError" in out
