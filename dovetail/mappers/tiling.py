@@ -4,9 +4,10 @@ A tiling cuts K (output channels), C (input channels), and the output pixels (im
 then columns, whole ones first). Partial sums never leave the chip: C is the innermost tile loop.
 
 `greedy`, which searches use, ranks a dozen candidates as if all their tiles were alike and costs
-only the best exactly. `exhaustive` costs thousands exactly: K and C halved step by step, and for
-each the largest pixel tile that fits and ever smaller ones, each at most three quarters of the one
-before. Both return the cheapest by cycles, energy or their product.
+only the best exactly. `exhaustive` walks thousands, K and C halved step by step, for each the
+largest pixel tile that fits and ever smaller ones, each at most three quarters of the one before,
+and costs exactly all that come near the best. Both return the cheapest by cycles, energy or their
+product.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ OBJECTIVES = ("latency", "energy", "edp")
 MAPPERS = ("greedy", "exhaustive")
 GREEDY, EXHAUSTIVE = range(2)
 ROUNDS = 4
+PROMISING = 1.1
+"""A candidate is costed exactly if, were its tiles alike, it cost at most so much of the best."""
 TILE_COLUMNS = len(Tile)
 
 
@@ -82,7 +85,7 @@ def _exhaustive(
     design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray,
     tile: IntArray, cost: FloatArray,
 ) -> None:  # fmt: skip
-    """Costs every candidate exactly, starting from the solution in `best`."""
+    """Costs every promising candidate exactly, starting from the solution in `best`."""
     cols, K, C = int(design[Design.COLS]), op[Op.K], op[Op.C]
     lowest = _exact(design, op, best, objective, cost)
     tn = K
@@ -95,6 +98,9 @@ def _exhaustive(
                 if tg < 1:
                     break
                 for order in range(2 if tc == C and tn < K else 1):
+                    rough = regular_key(design, terms, objective, order, tg, tb, tp, tq, tn, tc)
+                    if rough > lowest * PROMISING:
+                        continue
                     _set(tile, order, tg, tb, tp, tq, tn, tc)
                     key = _exact(design, op, tile, objective, cost)
                     if key < lowest:
