@@ -108,9 +108,9 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ids=lambda value: None,
 )
 def test_wrong_files_are_refused_in_one_line(tmp_path, content, words):
-    start = time.perf_counter()
+    start = time.process_time()
     assert words in error(tmp_path / "chip.yaml", content)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_an_alias_bomb_as_a_value_stays_short(tmp_path):
@@ -121,9 +121,9 @@ def test_an_alias_bomb_as_a_value_stays_short(tmp_path):
 
 
 def test_many_keys_take_no_quadratic_time(tmp_path):
-    start = time.perf_counter()
+    start = time.process_time()
     error(tmp_path / "chip.yaml", "".join(f"k{i}: 1\n" for i in range(20000)))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "folder.yaml", "nul\0.yaml"])

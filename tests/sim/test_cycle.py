@@ -124,9 +124,10 @@ def test_loops_of_loops_are_fast_forwarded():
     body = STEP
     for _ in range(8):
         body = (HardwareLoop(100, body),)
-    start = time.perf_counter()
+    run(Program("compile", STEP), design_row(EDGE))
+    start = time.process_time()
     timing = run(Program("deep", body), design_row(EDGE))
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert [count for _, count in timing.runs] == [100**8] * 3
     assert timing.engine_cycles == 100**8 * duration(STEP[1], EDGE)
 
