@@ -1,7 +1,8 @@
 """Graph scheduling: an engine for every operator, elementwise operators fused into their producer.
 
 An elementwise operator with one moving operand runs in the output path of the Einsum that alone
-feeds it: between accumulators and DRAM, on the vector unit, without traffic of its own.
+feeds it: between accumulators and DRAM, on the vector unit, without traffic of its own. Parameters
+that it reads, one per output channel at most, ride along.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from dovetail.sim.columns import ENGINES, Op
 
 FUSIBLE = frozenset(
     "relu clip leaky_relu prelu hard_sigmoid hard_swish sigmoid tanh silu erf gelu elu softplus "
-    "quantize batchnorm cast add sub mul div neg abs sqrt reciprocal exp log".split()
+    "quantize dequantize batchnorm cast add sub mul div neg abs sqrt rsqrt reciprocal exp log "
+    "where max min pow".split()
 )
-"""Elementwise kinds; those with a second operand fuse only if that operand is a parameter."""
+"""Elementwise kinds; further operands must be parameters."""
 
 RANKS = ("G", "N", "K", "C", "P", "Q", "R", "S")
 PARTIAL_READERS = frozenset({"gather", "slice", "split"})
@@ -40,7 +42,7 @@ def schedule(network: Network) -> Schedule:
     chains: list[list[Operator]] = []
     for op in network.operators:
         chain = _host_of(network, op, host)
-        if chain is not None:
+        if chain is not None and _rides_along(network, op, chains[chain][0]):
             chains[chain].append(op)
             host[op.outputs[0]] = chain
             continue
@@ -69,6 +71,15 @@ def _host_of(network: Network, op: Operator, host: dict[str, int]) -> int | None
     return host[moving[0]] if same_size and alone else None
 
 
+def _rides_along(network: Network, op: Operator, producer: Operator) -> bool:
+    """True if the parameters of `op` are no larger than a bias of the Einsum that feeds it."""
+    if producer.einsum is None:
+        return False
+    channels = producer.einsum.extent("G") * producer.einsum.extent("K")
+    read = (network.tensor[name] for name in op.inputs)
+    return all(tensor.elements <= channels for tensor in read if tensor.is_parameter)
+
+
 def op_rows(network: Network, plan: Schedule) -> IntArray:
     """Rows of `Op` columns, one per placement, (placements, len(Op)).
 
@@ -88,8 +99,8 @@ def _row(network: Network, placement: Placement) -> IntArray:
         _fill_einsum(network, op, op.einsum, row)
         row[Op.EPILOGUE_OPS] = sum(fused.vector_ops for fused in placement.fused)
     elif placement.engine == "vector":
-        row[Op.IN_ELEMENTS], row[Op.INPUT_BITS] = _vector_inputs(network, op)
-        row[Op.OUT_ELEMENTS] = sum(network.tensor[name].elements for name in op.outputs)
+        row[Op.IN_ELEMENTS], row[Op.OUT_ELEMENTS] = _moved_elements(network, op)
+        row[Op.INPUT_BITS] = _bits(network.tensor[op.inputs[0]]) if op.inputs else 0
         row[Op.VECTOR_OPS] = op.vector_ops
     return row
 
@@ -119,16 +130,33 @@ def _axis(einsum: Einsum, moving: Tensor, output: str, kernel: str) -> tuple[Aff
     indices = einsum.operands[0].indices
     for position, index in enumerate(indices):
         if index.coefficient(kernel):
-            return index, moving.shape[position]
+            # A 1-D convolution sees its tensors with a last extent of 1.
+            return index, (*moving.shape, 1)[position]
     return Affine(((output, 1),)), einsum.extent(output)
 
 
-def _vector_inputs(network: Network, op: Operator) -> tuple[int, int]:
-    tensors = [network.tensor[name] for name in op.inputs]
-    elements = sum(tensor.elements for tensor in tensors)
+def _moved_elements(network: Network, op: Operator) -> tuple[int, int]:
+    """Elements that a vector operator reads and writes."""
+    read = sum(network.tensor[name].elements for name in dict.fromkeys(op.inputs))
+    written = sum(network.tensor[name].elements for name in op.outputs)
     if op.kind in PARTIAL_READERS:
-        elements = sum(network.tensor[name].elements for name in op.outputs)
-    return elements, _bits(tensors[0]) if tensors else 0
+        return written, written
+    kept = network.tensor[op.inputs[0]].elements if _appends(network, op) else 0
+    return read - kept, written - kept
+
+
+def _appends(network: Network, op: Operator) -> bool:
+    """True if `op` extends a cache: an input that only it reads, which the network returns longer.
+
+    The cache has room for its new elements, so that the old ones stay where they are.
+    """
+    return (
+        op.kind == "concat"
+        and len(set(op.inputs)) > 1
+        and op.inputs[0] in network.inputs
+        and len(network.consumers[op.inputs[0]]) == 1
+        and op.outputs[0] in network.outputs
+    )
 
 
 def _bits(tensor: Tensor) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dovetail.errors import NetworkError
 from dovetail.ir.network import Network
-from dovetail.ir.operator import Operator
+from dovetail.ir.operator import Access, Affine, Einsum, Operator
 from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
 from dovetail.networks import operators
 from dovetail.networks.operators import Window
@@ -109,8 +109,8 @@ class Assembler:
         """Adds the product of a (..., M, K) and b (..., K, N), leading extents broadcast.
 
         One-dimensional operands are a row on the left and a column on the right. A matrix times a
-        batch is accessed as a convolution of one tap, which shares the matrix; other operands
-        that must be repeated are expanded first.
+        batch is the weight that all slices share; other operands that must be repeated are
+        expanded first.
         """
         left, right = self._tensor(a), self._tensor(b)
         rows = replace(left, shape=(1, *left.shape)) if len(left.shape) == 1 else left
@@ -196,15 +196,15 @@ class Assembler:
         batch, columns = math.prod(b.shape[:-2]), b.shape[-1]
         if b.shape[-2] != inner:
             raise NetworkError(f"operator '{name}': {list(a.shape)} x {list(b.shape)} do not fit")
-        result = replace(self._tensor(output), shape=(batch, rows, columns, 1))
-        product = operators.conv2d(
-            self._fresh(name),
-            replace(b, shape=(batch, inner, columns, 1)),
-            replace(a, shape=(rows, inner, 1, 1)),
-            result,
-            Window((1, 1)),
+        result = self._tensor(output)
+        batches, row, column, depth = (Affine(((rank, 1),)) for rank in "NKPC")
+        einsum = Einsum(
+            (("N", batch), ("K", rows), ("C", inner), ("P", columns)),
+            (Access(b.name, (batches, depth, column)), Access(a.name, (row, depth))),
+            Access(result.name, (batches, row, column)),
         )
-        self._append(replace(product, kind="matmul"))
+        name = self._fresh(name)
+        self._append(Operator(name, "matmul", (b.name, a.name), (result.name,), einsum))
 
     def _expanded(self, name: str, value: Value, tensor: Tensor, lead: Shape) -> Tensor:
         shape = (*lead, *tensor.shape[-2:])

@@ -119,3 +119,53 @@ def test_an_einsum_that_no_array_runs_is_named():
     network = Network("net", (op,), tensors, ("x",), ("y",))
     with pytest.raises(MappingError, match=r"'strange'.*'Z'"):
         op_rows(network, schedule(network))
+
+
+def test_a_parameter_larger_than_a_bias_does_not_ride_along():
+    net = NetworkBuilder("net")
+    x = net.linear(net.input("x", (128, 64)), 96, name="linear")
+    x = net.add(x, net.parameter("scale", (96,)), name="scaled")
+    network = net.build([net.add(x, net.parameter("table", (128, 96)), name="shifted")])
+    assert hosts(network) == {"scaled": "linear"}
+    rows = op_rows(network, schedule(network))
+    assert rows[1, Op.IN_ELEMENTS] == 2 * 128 * 96
+
+
+def test_a_mask_runs_with_the_scores():
+    net = NetworkBuilder("net")
+    x = net.linear(net.input("x", (8, 4)), 8, name="scores")
+    assert hosts(net.build([net.activation(x, "where", name="mask")])) == {"mask": "scores"}
+
+
+def test_an_operand_read_twice_is_loaded_once():
+    net = NetworkBuilder("net")
+    x = net.input("x", (8, 4))
+    network = net.build([net.mul(x, x)])
+    assert op_rows(network, schedule(network))[0, Op.IN_ELEMENTS] == 32
+
+
+def cached_net(*, read_again=False, returned=True):
+    net = NetworkBuilder("net")
+    past, new = net.input("past", (2, 10, 4)), net.input("new", (2, 1, 4))
+    longer = net.concat((past, new), axis=1, name="cache")
+    extra = [net.activation(past, "relu")] if read_again else []
+    return net.build([*extra, longer if returned else net.activation(longer, "relu")])
+
+
+def test_a_cache_grows_in_place():
+    network = cached_net()
+    row = op_rows(network, schedule(network))[0]
+    assert (row[Op.IN_ELEMENTS], row[Op.OUT_ELEMENTS]) == (8, 8)
+
+
+@pytest.mark.parametrize("case", [{"read_again": True}, {"returned": False}])
+def test_a_tensor_that_is_no_cache_is_copied(case):
+    network = cached_net(**case)
+    row = op_rows(network, schedule(network))[0]
+    assert (row[Op.IN_ELEMENTS], row[Op.OUT_ELEMENTS]) == (88, 88)
+
+
+def test_decoding_reads_weights_and_cache_once():
+    network = NETWORKS["llama2_7b_decode"](layers=2)
+    moved = op_rows(network, schedule(network))[:, [Op.IN_ELEMENTS, Op.OUT_ELEMENTS]].sum()
+    assert moved < 0.01 * network.parameters

@@ -17,6 +17,7 @@ import pytest
 from onnx import numpy_helper
 
 from dovetail.errors import NetworkError
+from dovetail.mappers.schedule import op_rows, schedule
 from dovetail.networks.onnx_import import from_onnx_model, interpret
 from dovetail.networks.onnx_ops.registry import HANDLERS
 
@@ -90,6 +91,7 @@ def test_shapes(module: str) -> None:
             continue
         for name, data in zip(network.outputs, case.data_sets[0][1], strict=True):
             assert network.tensor[name].shape == _shape(data), case.name
+        assert len(op_rows(network, schedule(network))), case.name
     # A graph of one constant, or one whose only input is a shape, holds no operators.
     reasons = ("no operators", "must be a small constant", "is not set")
     assert not [r for r in refusals if not any(reason in r[1] for reason in reasons)]
