@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -83,19 +84,17 @@ def run(search: Search, path: str, *, workers: int = 1) -> DesignProblem:
     problem = prepare_problem(search.problem)
     spec = StudySpec.of(problem, search.agent, settings, search.seed, search.budget)
     with open_study(path, spec, resume=True) as store, _executor(problem, workers) as executor:
-        result = _run(problem, store, search.budget, executor, f"{search.agent} on {problem.name}")
+        result = _run(problem, store, search.budget, executor)
         print_result(problem, result, search.agent)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     return problem
 
 
-def _run(
-    problem: DesignProblem, store: StudyStore, budget: int, executor: Executor, title: str
-) -> StudyResult:
+def _run(problem: DesignProblem, store: StudyStore, budget: int, executor: Executor) -> StudyResult:
     if not sys.stderr.isatty():
         return run_study(problem, store, make=_maker(store), budget=budget, executor=executor)
-    with ProgressBar(title) as bar:
+    with ProgressBar(store.spec.agent) as bar:
         return run_study(
             problem, store, make=_maker(store), budget=budget, executor=executor, progress=bar
         )
@@ -163,7 +162,7 @@ def print_result(problem: DesignProblem, result: StudyResult, agent: str) -> Non
         print("the agent has nothing more to ask: it has asked every design it can")
     print(f"study: {result.path}")
     if result.interrupted:
-        print(f"go on: dovetail search --study {result.path} --resume")
+        print(f"go on: dovetail search --study {shlex.quote(str(result.path))} --resume")
 
 
 def check_report() -> None:
