@@ -12,7 +12,7 @@ VIEW_KINDS = frozenset({"reshape", "flatten", "squeeze", "unsqueeze", "identity"
 
 
 MAX_MACS = 2**60
-"""Bound of one operator, so that the models' 64-bit counts cannot overflow."""
+"""Bound of one operator's work, so that the models' 64-bit counts cannot overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,11 @@ class Operator:
             raise NetworkError(f"operator '{self.name}' ({self.kind}) writes no tensor")
         if self.vector_ops < 0:
             raise NetworkError(f"operator '{self.name}': vector_ops {self.vector_ops} < 0")
+        if self.vector_ops > MAX_MACS:
+            raise NetworkError(
+                f"operator '{self.name}' of {self.vector_ops} scalar operations: at most 2^60 are "
+                "legal"
+            )
 
     @property
     def macs(self) -> int:

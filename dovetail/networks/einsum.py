@@ -21,6 +21,10 @@ def output_shape(equation: str, shapes: Sequence[Shape]) -> Shape:
     """
     terms, result = _terms(equation, shapes)
     extents = _extents(equation, terms, shapes)
+    if len(set(result)) != len(result) or not set(result) <= set(extents):
+        raise NetworkError(
+            f"einsum '{equation}': its result '{result}' repeats or makes up an index"
+        )
     return tuple(extents[label] for label in result)
 
 

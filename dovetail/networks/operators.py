@@ -43,6 +43,10 @@ operations they are made of; erf and GELU use a polynomial of degree 5 (Abramowi
 """
 
 
+MAX_STEP = 2**31
+"""Bound of a window's numbers, so that positions stay far from 64 bits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A sliding window of a convolution or pooling.
@@ -64,6 +68,8 @@ class Window:
             raise NetworkError(
                 f"window {self}: kernel, stride and dilation must be >= 1, padding >= 0"
             )
+        if max(*self.kernel, *self.stride, *self.dilation, *self.padding) > MAX_STEP:
+            raise NetworkError(f"window {self}: no number may exceed 2^31")
 
     def output(self, height: int, width: int, *, ceil: bool = False) -> tuple[int, int]:
         """Output rows and columns over an input of `height` x `width`.

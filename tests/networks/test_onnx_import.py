@@ -394,3 +394,12 @@ def test_control_flow_is_refused() -> None:
 
 def test_every_handler_is_documented() -> None:
     assert all(handler.__doc__ for handler in HANDLERS.values())
+
+
+def test_rotary_embedding_looks_up_the_rows_that_it_needs() -> None:
+    rotate = node("RotaryEmbedding", ["x", "cos", "sin", "at"], ["y"])
+    constants = {"cos": weights(4096, 8), "sin": weights(4096, 8), "at": np.zeros((1, 2), np.int64)}
+    network = from_onnx_model(model([rotate], {"x": (1, 4, 2, 16)}, ["y"], constants, opset=23))
+    rope = network.operators[-1]
+    assert rope.kind == "rope"
+    assert sum(network.tensor[name].elements for name in rope.inputs) == 4 * 2 * 16 + 2 * 2 * 8

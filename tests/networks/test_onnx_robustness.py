@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from dovetail.errors import NetworkError
+from dovetail.mappers.schedule import op_rows, schedule
 from dovetail.networks.onnx_import import from_onnx_model, load_onnx
 from tests.networks.onnx_models import LIGHT, model, small_cnn, weights
 
@@ -97,7 +98,9 @@ def test_extreme_numbers(data: st.DataObject) -> None:
             other = nodes[data.draw(st.sampled_from(range(len(nodes))))].output[0]
             nodes[chosen].input[0] = other
     with suppress(NetworkError):
-        from_onnx_model(graph, "extreme")
+        network = from_onnx_model(graph, "extreme")
+        plan = schedule(network)
+        assert (op_rows(network, plan) >= 0).all()
 
 
 def bomb() -> onnx.ModelProto:
@@ -230,5 +233,68 @@ def test_external_weights(tmp_path: Path) -> None:
     assert "which holds 863 B" in loaded(path, proto.SerializeToString())
     (tmp_path / "weights.bin").write_bytes(bytes(8 * 27 * 4))
     assert load_onnx(path).macs == from_onnx_model(small_cnn(), "cnn").macs
+    length = proto.graph.initializer[0].external_data.add(key="length", value="7")
+    assert "external length 7 B: must be 864" in loaded(path, proto.SerializeToString())
+    length.value = "864"
+    assert loaded(path, proto.SerializeToString()) == ""
     proto.graph.initializer[0].external_data[0].value = "../weights.bin"
     assert "put it beside the model" in loaded(path, proto.SerializeToString())
+
+
+def test_packed_external_weights_hold_two_in_a_byte(tmp_path: Path) -> None:
+    proto = _edited(_external)
+    proto.graph.initializer[0].data_type = TensorProto.INT4
+    (tmp_path / "weights.bin").write_bytes(bytes(8 * 27 // 2))
+    assert loaded(tmp_path / "model.onnx", proto.SerializeToString()) == ""
+
+
+HEADS = {"q": (2, 8, 4, 16), "k": (2, 4, 6, 16), "v": (2, 4, 6, 16)}
+REFUSED: dict[str, tuple[onnx.NodeProto, dict[str, Any], dict[str, Any], str]] = {
+    "pooling work": (
+        node("MaxPool", ["x"], ["y"], kernel_shape=[2**40] * 2, pads=[2**39] * 4),
+        {"x": (1, 1, 4, 4)}, {}, r"at most 2\^60",
+    ),
+    "stride": (
+        node("Conv", ["x", "w"], ["y"], strides=[2**40, 1]),
+        {"x": (1, 1, 4, 4)}, {"w": weights(1, 1, 3, 3)}, r"may exceed 2\^31",
+    ),
+    "short output_shape": (
+        node("ConvTranspose", ["x", "w"], ["y"], output_shape=[5]),
+        {"x": (1, 8, 4, 4)}, {"w": weights(8, 2, 3, 3)}, "2 spatial dimensions",
+    ),
+    "odd pads": (
+        node("ConvTranspose", ["x", "w"], ["y"], pads=[0, 0, 0, 0, 7]),
+        {"x": (1, 8, 4, 4)}, {"w": weights(8, 2, 3, 3)}, "2 spatial dimensions",
+    ),
+    "repeated index": (
+        node("Einsum", ["x"], ["y"], equation="ij->iij"), {"x": (3, 4)}, {}, "repeats",
+    ),
+    "made-up index": (
+        node("Einsum", ["x"], ["y"], equation="ij->iz"), {"x": (3, 4)}, {}, "makes up",
+    ),
+    "batch of keys": (
+        node("Attention", ["q", "k", "v"], ["y"]),
+        {**HEADS, "q": (1, 16, 4, 16)}, {}, "do not fit",
+    ),
+    "heads of values": (
+        node("Attention", ["q", "k", "v"], ["y"]),
+        {**HEADS, "v": (2, 2, 6, 16)}, {}, "do not fit",
+    ),
+    "heads of queries": (
+        node("Attention", ["q", "k", "v"], ["y"]),
+        {**HEADS, "q": (2, 6, 4, 16)}, {}, "do not fit",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_operators_that_make_no_sense_are_refused(case: str) -> None:
+    op, inputs, constants, message = REFUSED[case]
+    proto = model([op], inputs, ["y"], constants, opset=23)
+    with pytest.raises(NetworkError, match=message):
+        from_onnx_model(proto, "refused")
+
+
+def test_grouped_heads_are_legal() -> None:
+    proto = model([node("Attention", ["q", "k", "v"], ["y"])], HEADS, ["y"], opset=23)
+    assert from_onnx_model(proto, "grouped").macs == 2 * (2 * 8 * 4 * 6 * 16)

@@ -31,7 +31,13 @@ def attention(node: Node) -> None:
     )
     key = _cached(node, key, 4, 1)
     value = _cached(node, value, 5, 2)
-    if not query.shape[3] == key.shape[3] or key.shape[2] != value.shape[2]:
+    fits = (
+        query.shape[3] == key.shape[3]
+        and key.shape[:3] == value.shape[:3]
+        and query.shape[0] == key.shape[0]
+        and query.shape[1] % key.shape[1] == 0
+    )
+    if not fits:
         raise node.fail(f"{list(query.shape)}, {list(key.shape)}, {list(value.shape)} do not fit")
     shape = (*query.shape[:3], value.shape[3])
     mixed = Value(f"{node.output()}.heads" if flat else node.output(), shape, query.format)
@@ -52,7 +58,11 @@ def rotary_embedding(node: Node) -> None:
     x = node.input(0)
     for name in ("interleaved", "num_heads", "rotary_embedding_dim"):
         node.integer(name, 0)
-    node.emit("rope", x.shape, node.given())
+    read = [x, *node.given()[1:3]]
+    positions = node.optional(3)
+    if positions is not None:
+        read[1:] = [_looked_up(node, table, positions) for table in read[1:]]
+    node.emit("rope", x.shape, read)
 
 
 def einsum(node: Node) -> None:
@@ -65,6 +75,17 @@ def einsum(node: Node) -> None:
     if not constant:
         contract(node.scope.graph, node.name, equation, operands, value)
     node.define(value)
+
+
+def _looked_up(node: Node, table: Value, positions: Value) -> Value:
+    """Rows of a table of angles, which may hold many more."""
+    if len(table.shape) != 2:
+        raise node.fail(f"'{table.name}' {list(table.shape)} must be (positions, angles)")
+    name, shape = f"{node.output()}.{table.name}", (*positions.shape, table.shape[1])
+    rows = Value(name, shape, table.format, table.constant and positions.constant)
+    if not rows.constant:
+        node.scope.graph.vector(name, "gather", [table, positions], [rows])
+    return rows
 
 
 def _split_heads(node: Node, x: Value, heads: int, label: str) -> Value:

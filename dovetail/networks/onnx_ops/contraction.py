@@ -108,12 +108,13 @@ def _transposed_sizes(node: Node, sizes: list[int], kernel: list[int]) -> Shape:
     extra = node.integers("output_padding") or [0] * rank
     pads = node.integers("pads") or [0] * 2 * rank
     auto, wanted = node.text("auto_pad", "NOTSET"), node.integers("output_shape")
-    if {len(stride), len(dilation), len(extra), len(kernel), len(pads) // 2} != {rank}:
+    lengths = {len(stride), len(dilation), len(extra), len(kernel), len(wanted or kernel)}
+    if lengths != {rank} or len(pads) != 2 * rank:
         raise node.fail(f"attributes do not have {rank} spatial dimensions")
     if min(*stride, *dilation, *kernel) < 1:
         raise node.fail("kernel, stride and dilation must be >= 1")
     if wanted is not None:
-        return tuple(wanted[-rank:])
+        return tuple(wanted)
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         return tuple(size * step for size, step in zip(sizes, stride, strict=True))
     full = [

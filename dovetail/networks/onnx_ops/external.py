@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from onnx import TensorProto, helper
 
 from dovetail.errors import NetworkError
 from dovetail.networks.assembly import Array
+from dovetail.networks.onnx_ops.formats import format_of
 
 
 class ExternalData:
@@ -24,6 +26,8 @@ class ExternalData:
     def __call__(self, name: str, proto: TensorProto, read: bool) -> Array | None:
         """Elements of an external tensor if `read`, else None; the file must hold them all.
 
+        Elements of less than a byte are stored packed; they are never read.
+
         Raises:
             NetworkError: if the file is missing, lies elsewhere or is too short.
         """
@@ -31,8 +35,8 @@ class ExternalData:
         path = self._path(name, entries.get("location", ""))
         start = _number(name, entries, "offset", 0)
         dtype = helper.tensor_dtype_to_np_dtype(proto.data_type)
-        count = int(np.prod([int(extent) for extent in proto.dims], dtype=object))
-        wanted = count * dtype.itemsize
+        bits = format_of(proto.data_type, f"tensor '{name}'").bits
+        wanted = -(-math.prod(proto.dims) * bits // 8)
         length = _number(name, entries, "length", wanted)
         size = path.stat().st_size
         if start + length > size:
@@ -40,7 +44,12 @@ class ExternalData:
                 f"tensor '{name}' needs bytes {start} to {start + length} of '{path.name}', which "
                 f"holds {size} B"
             )
-        if not read or length != wanted:
+        if length != wanted:
+            raise NetworkError(
+                f"tensor '{name}' of shape {list(proto.dims)} has external length {length} B: must "
+                f"be {wanted}"
+            )
+        if not read or bits < 8:
             return None
         with path.open("rb") as file:
             file.seek(start)
