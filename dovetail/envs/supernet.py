@@ -7,12 +7,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.envs.registry import check_fields
-from dovetail.errors import ProblemError
+from dovetail.errors import ProblemError, StudyError
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.networks.elastic import ElasticFamily
 
@@ -65,7 +66,9 @@ class CachedOracle:
         return found
 
     def save(self) -> None:
-        """Writes everything measured so far."""
+        """Writes everything measured so far, together with what other processes have written."""
+        with suppress(StudyError):  # a file that cannot be read is written anew
+            self.oracle.absorb(self.path)
         self.oracle.save(self.path)
         self._saved = (self.oracle.measured, time.monotonic())
 

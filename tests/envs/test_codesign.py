@@ -181,5 +181,16 @@ def test_a_trained_supernet_is_cached_and_rebuilt_through_gymnasium(tmp_path):
     np.testing.assert_array_equal(again.evaluate(designs).objectives, final["objectives"])
     env.problem.oracle.save()
     assert make_problem({**spec, "cache": str(tmp_path)}).oracle.oracle.measured > 0
+    one, two = (make_problem({**spec, "cache": str(tmp_path)}).oracle for _ in range(2))
+    fresh = np.argwhere(one.oracle.correct.reshape(family.space.cardinalities) < 0)[:4]
+    one.errors(fresh[:2])
+    two.errors(fresh[2:])
+    one.save()
+    two.save()  # as processes that share a cache do: neither's results are lost
+    known = make_problem({**spec, "cache": str(tmp_path)}).oracle.oracle
+    assert known.measured == env.problem.oracle.oracle.measured + len(fresh)
+    file.write_bytes(b"torn")
+    two.save()
+    assert make_problem({**spec, "cache": str(tmp_path)}).oracle.oracle.measured == known.measured
     with pytest.raises(ProblemError, match="give the same data"):
         make_problem({**spec, "dataset_sha256": "1" * 64, "cache": str(tmp_path)})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from scipy.stats import binomtest
 
 from dovetail.errors import MissingExtraError, OutputError, ProblemError, StudyError
-from dovetail.networks.elastic import ElasticFamily
+from dovetail.networks.elastic import ElasticFamily, archive
 from dovetail.networks.elastic.accuracy import AccuracyOracle, train_or_load, wilson
 from dovetail.networks.elastic.data import load_dataset
 from tests.networks.elastic_helpers import TINY
@@ -63,6 +64,35 @@ def test_a_cache_gives_the_same_oracle(cache, oracle):
     assert (fresh.errors(known) == again.errors(known)).all()
 
 
+def test_pickled_for_workers_it_is_small_and_the_same(oracle):
+    choices = TINY.space.sample(np.random.default_rng(3), 40)
+    bare = len(pickle.dumps(oracle))
+    errors = oracle.errors(choices)
+    assert oracle._classifier._cached_bytes > 10**5
+    packed = pickle.dumps(oracle)
+    assert len(packed) < bare + 12 * 40 + 200
+    again = pickle.loads(packed)
+    assert (again.correct == oracle.correct).all()
+    fresh = TINY.space.sample(np.random.default_rng(4), 10)
+    assert (again.errors(fresh) == oracle.errors(fresh)).all()
+    assert (again.errors(choices) == errors).all()
+
+
+def test_results_of_other_processes_are_taken_over_if_of_the_same_recipe(cache, tmp_path, oracle):
+    other, path = AccuracyOracle.load(cache, DATA), tmp_path / "other.npz"
+    choices = TINY.space.sample(np.random.default_rng(5), 20)
+    errors = other.errors(choices)
+    other.save(path)
+    before = oracle.correct.copy()
+    stranger = AccuracyOracle(TINY, DATA, oracle.net, {**oracle.recipe, "seed": 9})
+    stranger.absorb(path)
+    assert stranger.measured == 0
+    oracle.absorb(path)
+    assert (oracle.correct[before >= 0] == before[before >= 0]).all()
+    oracle._classifier.correct = None
+    assert (oracle.errors(choices) == errors).all()
+
+
 def test_another_recipe_is_trained_anew(tmp_path):
     path, data = tmp_path / "a.npz", DATA.head(64, 20)
     train_or_load(path, data, seed=0, epochs=1, family=TINY)
@@ -91,28 +121,43 @@ def rewrite(path, target, **changes):
     np.savez(target, **{name: array for name, array in arrays.items() if array is not None})
 
 
+F32 = np.ones(10, dtype=np.float32)
+
+
+def results(keys, correct):
+    return {"keys": np.array(keys), "correct": np.array(correct, dtype=np.int32)}
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "words"),
     [
-        lambda path, bad: bad.write_bytes(path.read_bytes()[:2000]),
-        lambda path, bad: bad.write_bytes(b""),
-        lambda path, bad: bad.write_text("{}"),
-        lambda path, bad: bad.write_bytes(npy(np.zeros(3))),
-        lambda path, bad: rewrite(path, bad, recipe=None),
-        lambda path, bad: rewrite(path, bad, keys=None),
-        lambda path, bad: rewrite(path, bad, keys=np.array([-1]), correct=np.array([1])),
-        lambda path, bad: rewrite(path, bad, keys=np.array([1]), correct=np.array([151])),
-        lambda path, bad: rewrite(path, bad, **{"weight/bias": None}),
-        lambda path, bad: rewrite(path, bad, **{"weight/bias": np.full(10, np.nan)}),
-        lambda path, bad: None,
+        (lambda path, bad: bad.write_bytes(path.read_bytes()[:2000]), "not a zip file"),
+        (lambda path, bad: bad.write_bytes(b""), "not a zip file"),
+        (lambda path, bad: bad.write_text("{}"), "not a zip file"),
+        (lambda path, bad: bad.write_bytes(npy(np.zeros(3))), "not a zip file"),
+        (lambda path, bad: rewrite(path, bad, recipe=None), "no recipe"),
+        (lambda path, bad: rewrite(path, bad, keys=None), "incomplete"),
+        (lambda path, bad: rewrite(path, bad, keys=np.array(["a"]), correct=np.array([1])), "type"),
+        (lambda path, bad: rewrite(path, bad, **results([-1], [1])), "out of range"),
+        (lambda path, bad: rewrite(path, bad, **results([1], [151])), "out of range"),
+        (lambda path, bad: rewrite(path, bad, **{"weight/bias": None}), "do not fit"),
+        (lambda path, bad: rewrite(path, bad, **{"weight/bias": F32 * np.nan}), "not finite"),
+        (lambda path, bad: rewrite(path, bad, **{"weight/bias": np.full(10, "a")}), "no float32"),
+        (lambda path, bad: None, "No such file"),
     ],
 )
-def test_a_corrupt_file_gets_one_line(cache, tmp_path, damage):
+def test_a_corrupt_file_gets_one_line(cache, tmp_path, damage, words):
     bad = tmp_path / "bad.npz"
     damage(cache, bad)
-    with pytest.raises(StudyError, match="cannot be read") as caught:
+    with pytest.raises(StudyError, match=f"cannot be read: .*{words}") as caught:
         AccuracyOracle.load(bad, DATA)
     assert "\n" not in str(caught.value)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_not_read(cache, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_BYTES", 1000)
+    with pytest.raises(StudyError, match="at most 1000 are read"):
+        AccuracyOracle.load(cache, DATA)
 
 
 def test_bytes_flipped_anywhere_never_pass_silently(cache, tmp_path):

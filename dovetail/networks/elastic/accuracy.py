@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,9 +120,25 @@ class AccuracyOracle:
         net = Supernet(saved.family, 0)
         saved.check_shapes({name: tuple(t.shape) for name, t in net.state_dict().items()})
         net.load_state_dict({name: torch.from_numpy(w) for name, w in saved.weights.items()})
-        oracle = cls(saved.family, dataset, net, saved.recipe)
-        oracle.correct[saved.keys] = saved.correct
-        return oracle
+        return _restored(saved.family, dataset, net, saved.recipe, saved.keys, saved.correct)
+
+    def absorb(self, path: Path) -> None:
+        """Takes over the results in a file of the same recipe; leaves those of another alone.
+
+        Raises:
+            StudyError: if the file is missing, corrupt, or made for other data.
+        """
+        from dovetail.networks.elastic.storage import read
+
+        saved = read(path, self.dataset)
+        if saved.recipe == self.recipe:
+            self.correct[saved.keys] = saved.correct
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles results, not the mostly empty table nor the classifier's memory (100s of MB)."""
+        keys = np.flatnonzero(self.correct >= 0)
+        known = keys, self.correct[keys]
+        return _restored, (self.family, self.dataset, self.net, self.recipe, *known)
 
     def describe(self) -> dict[str, object]:
         """JSON-able: how the numbers are made, and how many there are."""
@@ -172,6 +188,20 @@ def train_or_load(
     oracle = AccuracyOracle(family, data, net, recipe)
     if cache_path:
         oracle.save(cache_path)
+    return oracle
+
+
+def _restored(
+    family: ElasticFamily,
+    dataset: Dataset,
+    net: Supernet,
+    recipe: dict[str, object],
+    keys: NDArray[np.int64],
+    correct: NDArray[np.int32],
+) -> AccuracyOracle:
+    """An oracle that knows what others measured: `correct` images (n,) at flat indices `keys`."""
+    oracle = AccuracyOracle(family, dataset, net, recipe)
+    oracle.correct[keys] = correct
     return oracle
 
 
