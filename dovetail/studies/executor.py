@@ -7,8 +7,10 @@ the same for any number of workers.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -102,7 +104,16 @@ def _start(packed: bytes) -> None:
     global _problem
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _problem = pickle.loads(packed)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is gone: a pool's workers outlive a killed one forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _evaluate(designs: IntArray) -> Evaluation:

@@ -297,6 +297,41 @@ def test_a_dead_worker_and_senseless_workers_are_errors() -> None:
         executor.evaluate(SPACE.sample(np.random.default_rng(0), 3))
 
 
+POOL = """
+import sys, time
+import numpy as np
+from dovetail.studies.executor import LocalExecutor
+from tests.studies.toy import SPACE, ToyProblem
+executor = LocalExecutor(ToyProblem(), 2)
+executor.evaluate(SPACE.sample(np.random.default_rng(0), 8))
+print(*executor._pool._processes, flush=True)
+time.sleep(600)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return " Z " not in f" {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2]} "
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_workers_of_a_killed_search_end() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", POOL], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(map(is_running, workers))
+        process.kill()
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))
+
+
 class Deadly(ToyProblem):
     """Takes its process down."""
 
