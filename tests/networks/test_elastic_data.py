@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -106,6 +109,24 @@ def partial_archive(folder):
     np.savez(folder / "a.npz", x_train=np.zeros((2, 4, 4)))
 
 
+def array_archive(folder):
+    np.save(folder / "a.npy", np.zeros(3))
+    (folder / "a.npy").rename(folder / "a.npz")
+
+
+def torn_archive(folder):
+    (folder / "a.npz").write_bytes(b"PK\x03\x04 and nothing else")
+
+
+def swollen_archive(folder):
+    """A member whose header claims 128 TiB."""
+    header = io.BytesIO()
+    described = {"descr": "<f4", "fortran_order": False, "shape": (2**45,)}
+    np.lib.format.write_array_header_1_0(header, described)
+    with zipfile.ZipFile(folder / "a.npz", "w") as archive:
+        archive.writestr("x_train.npy", header.getvalue())
+
+
 def bright_archive(folder):
     x, y = np.full((2, 4, 4), 7.0), np.zeros(2, dtype=int)
     np.savez(folder / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y)
@@ -121,6 +142,9 @@ def bright_archive(folder):
         (bad_label, "label is out of range"),
         (object_archive, "without pickles"),
         (text_archive, "not a readable"),
+        (array_archive, "not a readable"),
+        (torn_archive, "not a readable"),
+        (swollen_archive, "not a readable"),
         (partial_archive, "lacks the arrays"),
         (bright_archive, "outside \\[0, 1\\]"),
     ],

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.errors import MissingExtraError, ProblemError
+from dovetail.networks.elastic.archive import read_archive
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -162,12 +163,11 @@ def _records(file: Path) -> tuple[Images, Labels]:
 
 def _archive(file: Path) -> Dataset:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in _ARRAYS if name not in archive]
-            _need(not missing, f"'{file}' lacks the arrays {missing}")
-            arrays = {name: archive[name] for name in _ARRAYS}
-    except (OSError, ValueError, EOFError) as error:
+        arrays = read_archive(file)
+    except ValueError as error:
         raise ProblemError(f"'{file}' is not a readable .npz without pickles: {error}") from error
+    missing = [name for name in _ARRAYS if name not in arrays]
+    _need(not missing, f"'{file}' lacks the arrays {missing}")
     y_train, y_test = (_labels(file, arrays[name]) for name in ("y_train", "y_test"))
     x_train, x_test = (_images(file, arrays[name]) for name in ("x_train", "x_test"))
     classes = max(2, int(max(y_train.max(initial=0), y_test.max(initial=0))) + 1)

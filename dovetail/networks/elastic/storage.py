@@ -6,33 +6,20 @@ sub-network in the space, and how many held-out images it classifies correctly).
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dovetail.errors import DovetailError, OutputError, StudyError
+from dovetail.errors import DovetailError, StudyError
+from dovetail.ir.files import replaced_file
+from dovetail.networks.elastic.archive import Arrays, read_archive
 from dovetail.networks.elastic.data import Dataset
 from dovetail.networks.elastic.family import ElasticFamily
 
-Arrays = dict[str, NDArray[Any]]
 _PREFIX = "weight/"
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +51,9 @@ class Saved:
         found = {name: weight.shape for name, weight in self.weights.items()}
         if found != shapes:
             raise _corrupt(self.path, "its weights do not fit its family")
-        if not all(np.isfinite(weight).all() for weight in self.weights.values()):
-            raise _corrupt(self.path, "a weight is not finite")
+        for weight in self.weights.values():
+            if weight.dtype != np.float32 or not np.isfinite(weight).all():
+                raise _corrupt(self.path, "a weight is not finite or no float32")
 
 
 def write(
@@ -87,16 +75,8 @@ def write(
     arrays["recipe"] = np.frombuffer(json.dumps(recipe, sort_keys=True).encode(), dtype=np.uint8)
     arrays["keys"] = keys.astype(np.int64)
     arrays["correct"] = correct[keys]
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the accuracy cache '{path}': {error}") from error
+    with replaced_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_recipe(path: Path) -> dict[str, object]:
@@ -128,23 +108,20 @@ def read(path: Path, dataset: Dataset) -> Saved:
     keys, correct = arrays.get("keys"), arrays.get("correct")
     if keys is None or correct is None or keys.shape != correct.shape or keys.ndim != 1:
         raise _corrupt(path, "its results are incomplete")
+    if keys.dtype != np.int64 or correct.dtype != np.int32:
+        raise _corrupt(path, f"its results are of type {keys.dtype} and {correct.dtype}")
     legal = (keys >= 0) & (keys < family.space.size)
     if not (legal & (correct >= 0) & (correct <= len(dataset.y_test))).all():
         raise _corrupt(path, "a result is out of range")
     weights = {n.removeprefix(_PREFIX): w for n, w in arrays.items() if n.startswith(_PREFIX)}
-    return Saved(path, family, recipe, weights, keys.astype(np.int64), correct.astype(np.int32))
+    return Saved(path, family, recipe, weights, keys, correct)
 
 
 def _arrays(path: Path) -> Arrays:
     try:
-        with zipfile.ZipFile(path) as archive:
-            torn = archive.testzip()
-            if torn:
-                raise zipfile.BadZipFile(f"'{torn}' has a wrong checksum")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _UNREADABLE as error:
-        raise _corrupt(path, str(error) or type(error).__name__) from error
+        return read_archive(path)
+    except ValueError as error:
+        raise _corrupt(path, str(error)) from error
 
 
 def _recipe(path: Path, arrays: Arrays) -> dict[str, object]:
