@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dovetail.errors import NetworkError
 from dovetail.ir.operator import Access, Affine, Einsum, Operator
 from dovetail.ir.tensor import Tensor
+from dovetail.networks.shapes import window_outputs
 
 SCALAR_OPS: dict[str, int] = {
     # elementwise, one pass
@@ -78,20 +79,11 @@ class Window:
             NetworkError: if the window does not fit the padded input.
         """
         top, left, bottom, right = self.padding
-        sizes = []
-        for size, pad, axis in ((height, top + bottom, 0), (width, left + right, 1)):
-            room = size + pad - self.dilation[axis] * (self.kernel[axis] - 1) - 1
-            if room < 0:
-                raise NetworkError(
-                    f"window of kernel {self.kernel}, dilation {self.dilation} does not fit an "
-                    f"input of {height} x {width} with padding {self.padding}"
-                )
-            steps = -(-room // self.stride[axis]) if ceil else room // self.stride[axis]
-            # A ceil-mode window must start inside the input or its leading padding.
-            if ceil and steps * self.stride[axis] >= size + (top, left)[axis]:
-                steps -= 1
-            sizes.append(steps + 1)
-        return sizes[0], sizes[1]
+        p, q = window_outputs(
+            (height, width), self.kernel, self.stride, (top, left), (bottom, right),
+            self.dilation, ceil=ceil,
+        )  # fmt: skip
+        return p, q
 
 
 def conv2d(

@@ -8,7 +8,6 @@ sparsity, batch size. They are told by the header, or else by their form.
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +23,6 @@ CONV_COLUMNS = (
 )  # fmt: skip
 GEMM_COLUMNS = ("name", "M", "N", "K")
 MAX_VALUE = 2**31
-MAX_MACS = 2**62
 MAX_FILE_BYTES = 2**24
 NUMBER = re.compile(r"\+?([0-9]{1,12})(\.0*)?")
 RATIO = re.compile(r"([0-9]{1,9})\s*:\s*([0-9]{1,9})")
@@ -257,7 +255,6 @@ def _conv(
             raise row.fail(3 + axis, CONV_COLUMNS[3 + axis], f"filter exceeds its input of {size}")
         tail.append(steps * strides[axis] + taps - size)
     channels = extras.kept(channels)
-    _limit(row, batch, channels, filters, rows, columns, height, width)
     x = net.input(f"{name}.input", (batch, channels, height, width))
     return net.conv2d(
         x, filters, (rows, columns), stride=strides, padding=(0, 0, tail[0], tail[1]), name=name
@@ -269,17 +266,8 @@ def _gemm(
 ) -> str:
     m, n, k = values
     k = extras.kept(k)
-    _limit(row, batch, m, n, k)
     x = net.input(f"{name}.input", (batch, m, k) if batch > 1 else (m, k))
     return net.linear(x, n, bias=False, name=name)
-
-
-def _limit(row: Row, *extents: int) -> None:
-    if math.prod(extents) > MAX_MACS:
-        raise NetworkError(
-            f"{row.path}: line {row.line}: layer '{_shorten(row.cells[0])}' needs more than 2^62 "
-            "multiply-accumulates: reduce its extents"
-        )
 
 
 def _shorten(text: str) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from dovetail.errors import NetworkError
+from dovetail.networks import shapes
 from dovetail.networks.operators import Window
+from dovetail.networks.shapes import Shape, same_padding
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | tuple[int, int, int, int] | str
@@ -29,7 +34,8 @@ def make_window(
     if isinstance(padding, str):
         if padding != "same":
             raise NetworkError(f"operator '{name}': padding '{padding}': use numbers or 'same'")
-        zeros = _same(bare, size)
+        (top, left), (bottom, right) = same_padding(size, bare.kernel, bare.stride, bare.dilation)
+        zeros = top, left, bottom, right
     elif isinstance(padding, int):
         zeros = (padding,) * 4
     else:
@@ -37,15 +43,13 @@ def make_window(
     return Window(bare.kernel, bare.stride, zeros, bare.dilation)
 
 
-def _same(window: Window, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    totals = [
-        max(0, (-(-extent // step) - 1) * step + spread * (taps - 1) + 1 - extent)
-        for extent, step, spread, taps in zip(
-            size, window.stride, window.dilation, window.kernel, strict=True
-        )
-    ]
-    rows, columns = totals
-    return rows // 2, columns // 2, rows - rows // 2, columns - columns // 2
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Puts the operator's name before errors of shape arithmetic."""
+    try:
+        yield
+    except NetworkError as error:
+        raise NetworkError(f"operator '{name}': {error}") from None
 
 
 def output_size(
@@ -56,28 +60,18 @@ def output_size(
     Raises:
         NetworkError: if the window does not fit the padded input.
     """
-    try:
+    with _named(name):
         return window.output(h, w, ceil=ceil)
-    except NetworkError as error:
-        raise NetworkError(f"operator '{name}': {error}") from None
 
 
-def broadcast(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+def broadcast(name: str, a: Shape, b: Shape) -> Shape:
     """Shape of elementwise operator `name`: extents of 1, and missing leading ones, stretch.
 
     Raises:
         NetworkError: if two extents differ and neither is 1.
     """
-    rank = max(len(a), len(b))
-    pairs = zip((1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b, strict=True)
-    shape = []
-    for left, right in pairs:
-        if left != right and 1 not in (left, right):
-            raise NetworkError(
-                f"operator '{name}': shapes {list(a)} and {list(b)} do not broadcast together"
-            )
-        shape.append(max(left, right))
-    return tuple(shape)
+    with _named(name):
+        return shapes.broadcast(a, b)
 
 
 def axis_index(name: str, axis: int, rank: int) -> int:
@@ -86,6 +80,5 @@ def axis_index(name: str, axis: int, rank: int) -> int:
     Raises:
         NetworkError: if the tensor has no such axis.
     """
-    if not -rank <= axis < rank:
-        raise NetworkError(f"operator '{name}': axis {axis} of a tensor of {rank} dimensions")
-    return axis % rank
+    with _named(name):
+        return shapes.normalize_axis(axis, rank)

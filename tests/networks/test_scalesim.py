@@ -198,7 +198,7 @@ def test_sparsity_compresses_the_contraction(tmp_path: Path, text: str, gemm: Ge
         ("x,8,8,3,3,1,1,1,1,5", "column 10 (no title): '5': unexpected"),
         ("x,4,4,4,7", "column 5 (sparsity): '7': must be N:M"),
         ("x,2147483648,2147483648,1", "exceeds 2^48 elements"),
-        ("x,2147483,2147483,2147483", "more than 2^62 multiply-accumulates"),
+        ("x,2147483,2147483,2147483", "line 1: einsum of 9903511349168127587 multiply-accumulates"),
         ("a,1,1,1\nb,8,8,3,3,1,1,1", "line 2, column 5 (sparsity)"),
         (f"{CONV_HEADER}\nb,8,8,3", "line 2: has 4 columns, needs 8"),
         ("word,word,word,word\nx,1,1,1", "line 1, column 2 (M): 'word'"),
