@@ -140,7 +140,8 @@ class BayesianAgent:
         score = _Score(surrogate, self._objectives[front], self._reference, self._draws())
         pool, scores = self._search(score)
         order = np.argsort(-scores, kind="stable")
-        if not (front.any() and surrogate.objectives):
+        # With one objective there is no hypervolume: the score is the expected improvement.
+        if not (front.any() and len(surrogate.objectives) > 1):
             return pool[order[: self._args.batch]]
         return self._pick(surrogate, front, pool[order[: self._args.shortlist]])
 

@@ -115,6 +115,9 @@ def improvement_cells(front: FloatArray, reference: FloatArray) -> tuple[Tensor,
 
     Corners are of negated objectives, (cells, m) each.
     """
+    if len(reference) == 1:  # BoTorch's tilings begin at two objectives
+        best = torch.as_tensor(-min(front.min(), reference[0])).reshape(1, 1)
+        return best, torch.full_like(best, torch.inf)
     tiling = FastNondominatedPartitioning(
         ref_point=torch.as_tensor(-reference), Y=torch.as_tensor(-front)
     )

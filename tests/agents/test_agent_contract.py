@@ -13,8 +13,10 @@ import pytest
 
 from dovetail.agents import base
 from dovetail.agents.base import factory, make_agent, names, resolve_settings
+from dovetail.envs.problem import Objective
 from dovetail.errors import MissingExtraError, ProblemError, UnknownNameError
 from dovetail.ir.space import IntArray, Knob, Space
+from tests.agents.driver import run
 from tests.agents.toy import ToyProblem
 
 SMALL: dict[str, dict[str, object]] = {
@@ -62,6 +64,17 @@ def test_asks_are_legal_and_a_function_of_seed_and_tells(name: str) -> None:
     again = asks(name, seed=7, rounds=3, between=lambda: None)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, asks(name, seed=8, rounds=3, between=disturb))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_one_objective_is_enough(name: str) -> None:
+    problem = ToyProblem(
+        objectives=(Objective("latency_ms", "log", 10.0),), reference_point=np.array([3.0])
+    )
+    trace = run(problem, name, 0, 48, SMALL[name])
+    problem.space.check(trace.designs)
+    evaluation = problem.evaluate(trace.designs)
+    assert trace.archive.objectives.tolist() == [[evaluation.objectives[evaluation.feasible].min()]]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

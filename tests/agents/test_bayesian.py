@@ -41,7 +41,7 @@ def test_encoding_keeps_order_and_separates_categories() -> None:
     assert got.tolist() == [[0.0, 1.0, 0.0], [0.5, 0.0, 1.0], [1.0, 1.0, 0.0]]
 
 
-@pytest.mark.parametrize("m", [2, 3, 4])
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
 def test_improvement_without_doubt_is_the_gain_in_hypervolume(m: int, surrogate: Any) -> None:
     rng = np.random.default_rng(0)
     front = rng.random((6, m))
