@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,12 +15,13 @@ from dovetail.envs.systolic import SystolicProblem, parse_hardware
 from dovetail.errors import NetworkError, ProblemError
 from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray, Space
-from dovetail.networks.registry import load_network
+from dovetail.networks.registry import SUFFIXES, load_network
 
 OBJECTIVES = ("latency_ms", "energy_mj", "area_mm2")
 
 DEFAULTS: dict[str, object] = {
     "network": "resnet18",
+    "network_sha256": None,
     "base": "edge",
     "knobs": None,
     "objectives": OBJECTIVES,
@@ -27,7 +29,8 @@ DEFAULTS: dict[str, object] = {
     "mapping": "latency",
     "mapper": "greedy",
 }
-"""Fields of a specification; see `AcceleratorProblem`."""
+"""Fields of a specification: the digest that the network's file must have, if it is one, and the
+arguments of `AcceleratorProblem`."""
 
 
 class AcceleratorProblem(SystolicProblem):
@@ -58,6 +61,7 @@ class AcceleratorProblem(SystolicProblem):
     ) -> None:
         self._network = load_network(network) if isinstance(network, str) else network
         self.source = network if isinstance(network, str) else None
+        self.network_sha256 = _file_digest(self.source)
         rows = rows_by_operator(self._network)
         if not rows:
             raise NetworkError(f"network '{self._network.name}' has no operator that takes time")
@@ -77,14 +81,16 @@ class AcceleratorProblem(SystolicProblem):
     def describe(self) -> dict[str, object]:
         """JSON-able specification that rebuilds the same problem.
 
-        A network handed over as an object is described by its name and digest, which identify it
-        but do not rebuild it.
+        A network from a file is described by path and digest. One handed over as an object is
+        described by its name and digest, which identify it but do not rebuild it.
         """
-        source: object = self.source
-        if source is None:
+        source: dict[str, object] = {"network": self.source}
+        if self.source is None:
             digest = hashlib.sha256(repr(self._network).encode()).hexdigest()
-            source = {"name": self._network.name, "sha256": digest}
-        return {"problem": "accelerator", "network": source, **self._hardware_spec()}
+            source["network"] = {"name": self._network.name, "sha256": digest}
+        elif self.network_sha256 is not None:
+            source["network_sha256"] = self.network_sha256
+        return {"problem": "accelerator", **source, **self._hardware_spec()}
 
 
 def from_spec(spec: Mapping[str, object]) -> AcceleratorProblem:
@@ -100,7 +106,7 @@ def from_spec(spec: Mapping[str, object]) -> AcceleratorProblem:
             f"network = {network!r}: must be a name or a file; a network that was handed over as "
             "an object has to be handed over again"
         )
-    return AcceleratorProblem(
+    problem = AcceleratorProblem(
         network,
         parse_hardware(fields["base"], fields["knobs"]),
         fields["objectives"],  # type: ignore[arg-type]  # parse_objectives checks it
@@ -108,3 +114,17 @@ def from_spec(spec: Mapping[str, object]) -> AcceleratorProblem:
         mapping=str(fields["mapping"]),
         mapper=str(fields["mapper"]),
     )
+    expected, found = fields["network_sha256"], problem.network_sha256
+    if expected is not None and found != expected:
+        raise ProblemError(
+            f"network '{network}' has SHA-256 {str(found)[:12]}…, but the specification was made "
+            f"with {str(expected)[:12]}…: give the same file"
+        )
+    return problem
+
+
+def _file_digest(network: str | None) -> str | None:
+    """SHA-256 of the file that a network is read from; None if it is not from a file."""
+    if network is None or Path(network).suffix.lower() not in SUFFIXES:
+        return None
+    return hashlib.sha256(Path(network).read_bytes()).hexdigest()

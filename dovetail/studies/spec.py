@@ -130,7 +130,10 @@ class StudySpec:
             raise StudyError(f"the study's specification is malformed: {error!r}") from error
 
     def differences(self, other: StudySpec) -> list[str]:
-        """Fields, budget excepted, that differ: `path: this value, not the other value`."""
+        """Fields that differ: `path: this value, not the other value`.
+
+        The budget may differ, and so may `x` beside an equal `x_sha256`: where the same data lie.
+        """
         mine, theirs = self.to_dict(), other.to_dict()
         del mine["budget"], theirs["budget"]
         return [f"{path}: {_short(a)}, not {_short(b)}" for path, a, b in _differ("", mine, theirs)]
@@ -157,6 +160,9 @@ def _plain(what: str, data: dict[str, object]) -> dict[str, Any]:
 def _differ(path: str, mine: Any, theirs: Any) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for key in [*mine, *(key for key in theirs if key not in mine)]:
+            digest = mine.get(f"{key}_sha256")
+            if digest is not None and digest == theirs.get(f"{key}_sha256"):
+                continue
             inner = f"{path}.{key}" if path else str(key)
             yield from _differ(inner, mine.get(key, MISSING), theirs.get(key, MISSING))
     elif mine != theirs and not (mine is MISSING and theirs is MISSING):

@@ -18,6 +18,7 @@ from dovetail.envs.design_env import DesignEnv
 from dovetail.errors import DovetailError, ProblemError, UnknownNameError
 from dovetail.flow import simulate
 from dovetail.networks.registry import load_network
+from dovetail.studies.spec import StudySpec
 
 SPEC = {
     "problem": "accelerator",
@@ -26,6 +27,8 @@ SPEC = {
     "objectives": ["latency_ms", "energy_mj", "area_mm2"],
     "constraints": ["area_mm2<=1.0", "utilization>=0.01"],
 }
+
+TOPOLOGY = "Layer, M, N, K,\nfirst, 64, 64, 64,\nsecond, 64, 8, 128,\n"
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,24 @@ def test_problems_travel_to_worker_processes(problem):
     np.testing.assert_array_equal(
         copy.evaluate(designs).objectives, problem.evaluate(designs).objectives
     )
+
+
+def test_a_network_file_is_known_by_its_digest_wherever_it_lies(tmp_path):
+    def spec_of(path):
+        problem = make_problem({"problem": "accelerator", "network": str(path)})
+        return StudySpec.of(problem, "random", {}, seed=0, budget=1)
+
+    first, moved = tmp_path / "net.csv", tmp_path / "moved" / "net.csv"
+    moved.parent.mkdir()
+    first.write_text(TOPOLOGY)
+    moved.write_text(TOPOLOGY)
+    stored = spec_of(first)
+    assert make_problem(stored.problem).describe() == stored.problem
+    assert stored.differences(spec_of(moved)) == []
+    moved.write_text(TOPOLOGY.replace("64", "32"))
+    assert "problem.network_sha256" in " ".join(stored.differences(spec_of(moved)))
+    with pytest.raises(ProblemError, match="give the same file"):
+        make_problem({**stored.problem, "network": str(moved)})
 
 
 def test_a_network_object_is_described_but_not_rebuilt():
