@@ -34,6 +34,7 @@ class Value:
         format: number format of one element.
         constant: True if it is the same in every inference.
         data: elements of a small constant, else None.
+        stored: shape of the tensor of this name, if the value is another view of it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Value:
     format: NumberFormat = FLOAT32
     constant: bool = False
     data: Array | None = None
+    stored: Shape | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) > MAX_RANK:
@@ -57,6 +59,10 @@ class Value:
     def is_immediate(self) -> bool:
         """True for a single known number: operators hold it, no memory does."""
         return self.constant and self.data is not None and self.elements == 1
+
+    def seen_as(self, shape: Shape) -> Value:
+        """The same constant in another shape or order: tied weights are stored once."""
+        return replace(self, shape=shape, data=None, stored=self.stored or self.shape)
 
 
 class Assembler:
@@ -220,9 +226,12 @@ class Assembler:
     def _tensor(self, value: Value) -> Tensor:
         known = self._tensors.get(value.name)
         if known is None:
-            known = Tensor(value.name, value.shape, value.format, value.constant)
+            shape = value.stored or value.shape
+            known = Tensor(value.name, shape, value.format, value.constant)
             self._tensors[value.name] = known
-        return known
+        if known.elements != value.elements:
+            raise NetworkError(f"'{value.name}' {list(known.shape)} is no {list(value.shape)}")
+        return known if known.shape == value.shape else replace(known, shape=value.shape)
 
     def _append(self, operator: Operator) -> None:
         self._operators.append(operator)

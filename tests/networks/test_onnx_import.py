@@ -403,3 +403,18 @@ def test_rotary_embedding_looks_up_the_rows_that_it_needs() -> None:
     rope = network.operators[-1]
     assert rope.kind == "rope"
     assert sum(network.tensor[name].elements for name in rope.inputs) == 4 * 2 * 16 + 2 * 2 * 8
+
+
+def test_a_tied_embedding_is_one_parameter() -> None:
+    nodes = [
+        node("Gather", ["table", "tokens"], ["x"]),
+        node("Transpose", ["table"], ["head"], perm=[1, 0]),
+        node("MatMul", ["x", "head"], ["y"]),
+    ]
+    proto = model(
+        nodes, {"tokens": (1, 8)}, ["y"], {"table": weights(5000, 64)}, elem_type=TensorProto.INT64
+    )
+    network = from_onnx_model(proto)
+    assert network.parameters == 5000 * 64
+    assert network.tensor["y"].shape == (1, 8, 5000)
+    assert network.macs == 8 * 64 * 5000

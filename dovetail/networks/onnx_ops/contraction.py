@@ -175,10 +175,11 @@ def _emit_matmul(node: Node, a: Value, b: Value, name: str, form: NumberFormat) 
 
 
 def _transposed(node: Node, a: Value) -> Value:
-    name = f"{node.output()}.transposed"
-    turned = Value(name, (a.shape[1], a.shape[0]), a.format, constant=a.constant)
-    if not a.constant:
-        node.scope.graph.vector(name, "transpose", [a], [turned])
+    shape = (a.shape[1], a.shape[0])
+    if a.constant:
+        return a.seen_as(shape)
+    turned = Value(f"{node.output()}.transposed", shape, a.format)
+    node.scope.graph.vector(turned.name, "transpose", [a], [turned])
     return turned
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from dovetail.ir.tensor import INT8
 from dovetail.networks import shapes
 from dovetail.networks.assembly import Value
-from dovetail.networks.onnx_ops.node import Node
+from dovetail.networks.onnx_ops.node import Fold, Node
 from dovetail.networks.shapes import Shape, normalize_axis, replaced
 
 
@@ -62,7 +62,7 @@ def transpose(node: Node) -> None:
     shape = shapes.permuted(x.shape, axes)
     wide = [axis for axis in axes if x.shape[axis] > 1]
     kind = "transpose" if wide != sorted(wide) else "reshape"
-    node.emit(kind, shape, [x], fold=lambda a: np.transpose(a, axes))
+    _rearranged(node, kind, x, shape, lambda a: np.transpose(a, axes))
 
 
 def concat(node: Node) -> None:
@@ -270,4 +270,12 @@ def trilu(node: Node) -> None:
 
 
 def _view(node: Node, kind: str, x: Value, shape: Shape) -> None:
-    node.emit(kind, shape, [x], fold=lambda a: a.reshape(shape))
+    _rearranged(node, kind, x, shape, lambda a: a.reshape(shape))
+
+
+def _rearranged(node: Node, kind: str, x: Value, shape: Shape, fold: Fold) -> None:
+    """The elements of x in another order or shape; a large constant stays stored as it is."""
+    if x.constant and x.data is None:
+        node.alias(x.seen_as(shape))
+        return
+    node.emit(kind, shape, [x], fold=fold)

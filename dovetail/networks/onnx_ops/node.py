@@ -194,7 +194,7 @@ class Node(Attributes):
         return value
 
     def alias(self, source: Value) -> Value:
-        """Lets output 0 be another name of a constant."""
+        """Lets output 0 be another name, or another view, of a constant."""
         if self.output() in self.scope.values:
             raise self.fail(f"writes '{self.output()}' a second time")
         self.scope.values[self.output()] = source
