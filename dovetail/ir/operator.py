@@ -11,7 +11,7 @@ VIEW_KINDS = frozenset({"reshape", "flatten", "squeeze", "unsqueeze", "identity"
 """Operators that rename data without moving it: they cost nothing on any engine."""
 
 
-MAX_MACS = 2**60
+MAX_MACS = 2**50
 """Bound of one operator's work, so that the models' 64-bit counts cannot overflow."""
 
 
@@ -72,7 +72,7 @@ class Einsum:
                 raise NetworkError(f"einsum rank {name} = {extent}: must be >= 1")
         if self.macs > MAX_MACS:
             raise NetworkError(
-                f"einsum of {self.macs} multiply-accumulates: at most 2^60 are legal"
+                f"einsum of {self.macs} multiply-accumulates: at most 2^50 are legal"
             )
         used = self.output.ranks.union(*(access.ranks for access in self.operands))
         if not used <= known:
@@ -116,7 +116,7 @@ class Operator:
             raise NetworkError(f"operator '{self.name}': vector_ops {self.vector_ops} < 0")
         if self.vector_ops > MAX_MACS:
             raise NetworkError(
-                f"operator '{self.name}' of {self.vector_ops} scalar operations: at most 2^60 are "
+                f"operator '{self.name}' of {self.vector_ops} scalar operations: at most 2^50 are "
                 "legal"
             )
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from enum import auto
 
-from numba import njit
 from numpy import ceil, floor  # these stay floating-point in compiled code; those of math do not
 
 from dovetail.arch.table import Column, Design
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import operand_bits, operand_passes
 from dovetail.sim.columns import IS, OS, Op
+from dovetail.sim.kernel import kernel
 from dovetail.sim.tiles import widest_span
 
 LATENCY, ENERGY, EDP = range(3)
@@ -61,7 +61,7 @@ class Term(Column):
 TERMS = len(Term)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None:
     """Fills the shared terms of a (design, operator) pair.
 
@@ -109,7 +109,7 @@ def fill_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None:
     terms[Term.EPILOGUE] = op[Op.EPILOGUE_OPS] / outputs / design[Design.LANES]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _outputs_within(
     pixels: float, kernel: float, stride: float, reach: float, size: float, count: float
 ) -> float:
@@ -121,7 +121,7 @@ def _outputs_within(
     return max(touching, min(apart, 1.0) if stride <= reach else apart)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def place(
     terms: FloatArray, tn: float, tc: float, limit: float
 ) -> tuple[float, float, float, float]:
@@ -183,7 +183,7 @@ def place(
     return 0.0, 0.0, 0.0, 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def key_of(objective: int, cycles: float, energy: float, traffic: float) -> float:
     """What a mapper minimises; latency breaks ties by traffic, energy by latency."""
     if objective == LATENCY:
@@ -193,13 +193,13 @@ def key_of(objective: int, cycles: float, energy: float, traffic: float) -> floa
     return cycles * energy
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _parts(total: float, tile: float) -> float:
     """Number of tiles of a dimension; most are whole, and a division takes a while."""
     return 1.0 if tile == total else ceil(total / tile)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _folds(total: float, tile: float, edge: float) -> float:
     """Sum over the tiles of a dimension of ceil(extent / edge)."""
     if tile == total:
@@ -208,7 +208,7 @@ def _folds(total: float, tile: float, edge: float) -> float:
     return full * ceil(tile / edge) + ceil((total - full * tile) / edge)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def regular_key(
     design: FloatArray, terms: FloatArray, objective: int, order: int,
     tg: float, tb: float, tp: float, tq: float, tn: float, tc: float,

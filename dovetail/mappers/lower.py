@@ -26,7 +26,7 @@ from dovetail.ir.schedule import Loop, Mapping
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import loads_input, loads_weight, operand_bits, operand_passes
 from dovetail.sim.columns import Op, Tile
-from dovetail.sim.streaming import chunk, chunks_alike_until, vector_bits, vector_chunks
+from dovetail.sim.streaming import best_chunks, chunk, chunks_alike_until, vector_bits
 from dovetail.sim.tiles import first_clipped, span
 
 Body = tuple[Instruction | HardwareLoop, ...]
@@ -91,22 +91,23 @@ def lower_vector(accelerator: SystolicArray, op: IntArray, name: str) -> Program
     """Lowers an operator that streams through the vector unit in chunks."""
     design = design_row(accelerator)
     bits_in, bits_out = vector_bits(design, op)
-    chunks, reads, writes, work = vector_chunks(design, op)
+    chunks = int(best_chunks(design, op))
 
     def step(index: int) -> Body:
-        inputs = chunk(int(op[Op.IN_ELEMENTS]), reads, index)
-        outputs = chunk(int(op[Op.OUT_ELEMENTS]), writes, index)
-        ops = chunk(int(op[Op.VECTOR_OPS]), work, index)
+        inputs, outputs, ops = (
+            int(chunk(total, -(-total // chunks), index))
+            for total in (int(op[c]) for c in (Op.IN_ELEMENTS, Op.OUT_ELEMENTS, Op.VECTOR_OPS))
+        )
         return (
             Load(_packed(inputs, bits_in), 0),
-            VectorOperate(int(ops)),
+            VectorOperate(ops),
             Store(_packed(outputs, bits_out), 0),
         )
 
     body: list[Instruction | HardwareLoop] = []
     first = 0
     while first < chunks:
-        end = int(chunks_alike_until(design, op, first))
+        end = int(chunks_alike_until(op, chunks, first))
         body += _loop(end - first, step(first))
         first = end
     return Program(name, tuple(body))

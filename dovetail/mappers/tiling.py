@@ -4,16 +4,14 @@ A tiling cuts K (output channels), C (input channels), and the output pixels (im
 then columns, whole ones first). Partial sums never leave the chip: C is the innermost tile loop.
 
 `greedy`, which searches use, ranks a dozen candidates as if all their tiles were alike and costs
-only the best exactly. `exhaustive` walks thousands, K and C halved step by step, for each the
-largest pixel tile that fits and ever smaller ones, each at most three quarters of the one before,
-and costs exactly all that come near the best. Both return the cheapest by cycles, energy or their
-product.
+only the best exactly. `exhaustive` walks thousands: K halved step by step, C cut into ever more
+parts, and each time every pixel tile that fits; it costs exactly all that come near the best. Both
+return the cheapest by cycles, energy or their product.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from dovetail.arch.table import Design
 from dovetail.errors import UnknownNameError
@@ -21,6 +19,7 @@ from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.bound import TERMS, Term, fill_terms, key_of, place, regular_key
 from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
+from dovetail.sim.kernel import kernel
 from dovetail.sim.streaming import vector_cost
 from dovetail.sim.tiles import ceil_div
 
@@ -55,7 +54,7 @@ def mapper_code(name: str) -> int:
     return MAPPERS.index(name)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _exact(
     design: FloatArray, op: IntArray, tile: IntArray, objective: int, cost: FloatArray
 ) -> float:
@@ -67,7 +66,7 @@ def _exact(
     return key_of(objective, cost[Cost.CYCLES], energy, traffic)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _set(
     tile: IntArray, order: int, tg: float, tb: float, tp: float, tq: float, tn: float, tc: float
 ) -> None:
@@ -80,7 +79,7 @@ def _set(
     tile[Tile.ORDER] = order
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _exhaustive(
     design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray,
     tile: IntArray, cost: FloatArray,
@@ -90,8 +89,9 @@ def _exhaustive(
     lowest = _exact(design, op, best, objective, cost)
     tn = K
     while True:
-        tc = C
+        cuts = 1
         while True:
+            tc = ceil_div(C, cuts)
             limit = np.inf
             while limit >= 1:
                 tg, tb, tp, tq = place(terms, tn, tc, limit)
@@ -107,23 +107,23 @@ def _exhaustive(
                         lowest = key
                         best[:] = tile
                 taken = tg * tb * tp * tq
-                limit = min(taken - 1, np.ceil(taken * 0.75))
+                limit = taken - 1
             if tc == 1:
                 break
-            tc = ceil_div(tc, 2)
+            cuts += ceil_div(cuts, 4)
         if tn == 1:
             return
         tn = _narrower(tn, cols)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _narrower(tn: int, cols: int) -> int:
     """Half as many output channels, whole array columns if it is more than one array wide."""
     tn = ceil_div(tn, 2)
     return ceil_div(tn, cols) * cols if tn > cols else tn
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _try(
     design: FloatArray, terms: FloatArray, objective: int, tn: int, tc: int, limit: float,
     lowest: float, best: IntArray,
@@ -142,7 +142,7 @@ def _try(
     return found
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _greedy(
     design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray
 ) -> float:
@@ -196,7 +196,7 @@ def _greedy(
     return lowest
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def choose_tile(
     design: FloatArray, op: IntArray, objective: int, mapper: int,
     best: IntArray, tile: IntArray, terms: FloatArray, cost: FloatArray,
@@ -225,7 +225,7 @@ def choose_tile(
     return True
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def cost_pairs(
     designs: FloatArray, ops: IntArray, pair_design: IntArray, pair_op: IntArray,
     objective: int, mapper: int, tiles: IntArray, costs: FloatArray,
@@ -260,7 +260,7 @@ def cost_pairs(
     return -1
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def total_costs(
     designs: FloatArray, ops: IntArray, row_index: IntArray, objective: int, mapper: int,
     totals: FloatArray,

@@ -16,12 +16,11 @@ exact for any number of tiles. `dovetail.sim.cycle` finds the same by simulating
 
 from __future__ import annotations
 
-from numba import njit
-
 from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.columns import OS, WS, Cost, Op, Tile
 from dovetail.sim.energy import fill_energy
+from dovetail.sim.kernel import kernel
 from dovetail.sim.tiles import (
     ceil_div,
     engine_cycles,
@@ -33,7 +32,7 @@ from dovetail.sim.tiles import (
 )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def operand_bits(design: FloatArray, op: IntArray) -> tuple[int, int, int]:
     """Input, weight and output widths in bits: the operator's, or the accelerator's if 0."""
     wide_in, wide_w = int(design[Design.INPUT_BITS]), int(design[Design.WEIGHT_BITS])
@@ -43,7 +42,7 @@ def operand_bits(design: FloatArray, op: IntArray) -> tuple[int, int, int]:
     return bits_in, bits_w, bits_out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def operand_passes(design: FloatArray, bits_in: int, bits_w: int) -> int:
     """Passes that operands wider than the PE's take, slice by slice."""
     return ceil_div(bits_in, int(design[Design.INPUT_BITS])) * ceil_div(
@@ -51,7 +50,7 @@ def operand_passes(design: FloatArray, bits_in: int, bits_w: int) -> int:
     )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _run(index: int, count: int, head: int, tail: int) -> int:
     """How many tiles from `index` on have the same neighbourhood.
 
@@ -61,12 +60,12 @@ def _run(index: int, count: int, head: int, tail: int) -> int:
     return alike if index == head + 1 and alike > 1 else 1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _part(total: int, tile: int, index: int) -> int:
     return min(tile, total - index * tile)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArray) -> None:
     """Costs an Einsum on the array under a tiling; writes all `Cost` columns.
 
@@ -255,7 +254,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     fill_energy(design, cost)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _step(
     order: int, way: int, g: int, b: int, p: int, q: int, n: int,
     ng: int, nb: int, np_: int, nq: int, nn: int,
@@ -289,7 +288,7 @@ def _step(
     return -1, b, p, q, n
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def loads_input(order: int, nk: int, nm: int, n: int) -> bool:
     """Whether the first step of an output tile in column n loads its input tile.
 
@@ -298,7 +297,7 @@ def loads_input(order: int, nk: int, nm: int, n: int) -> bool:
     return nk > 1 or n == 0 or (order == 1 and nm > 1)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def loads_weight(order: int, nk: int, nn: int, m: int) -> bool:
     """Whether the first step of an output tile loads its weights; m = 0 at the first pixel tile."""
     return nk > 1 or m == 0 or (order == 0 and nn > 1)

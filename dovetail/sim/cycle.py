@@ -116,7 +116,10 @@ def run(program: Program, design: FloatArray, *, trace: bool = False) -> Timing:
     runs = np.zeros(len(code.instructions), dtype=np.int64)
     events = np.zeros((MAX_EVENTS if trace else 0, 4), dtype=np.int64)
     credits = np.array([INITIAL_TOKENS.get(token, 0) for token in TOKEN_ORDER], dtype=np.int64)
-    end, traced, stuck = queues.run_queues(start, *arrays, credits, code.loops, runs, events)
+    kind, argument, duration, waits, signals = arrays
+    end, traced, stuck = queues.run_queues(
+        start, kind, argument, duration, waits, signals, credits, code.loops, runs, events
+    )
     if stuck:
         raise MappingError(f"program of '{program.operator}' deadlocks: its tokens do not balance")
     counted = tuple(zip(code.instructions, runs.tolist(), strict=True))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray
 from dovetail.sim.columns import Cost
+from dovetail.sim.kernel import kernel
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill_energy(design: FloatArray, cost: FloatArray) -> None:
     """Fills the energy columns from the counts: operations and bytes times energy of each."""
     cost[Cost.MAC_ENERGY] = cost[Cost.MAC_OPS] * design[Design.MAC_PJ]

@@ -8,9 +8,9 @@ before left, shifted in time, all further ones do the same, and the loop is fast
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from dovetail.ir.space import IntArray
+from dovetail.sim.kernel import kernel
 
 LOAD_QUEUE, EXECUTE_QUEUE, STORE_QUEUE = range(3)
 QUEUES = 3
@@ -21,7 +21,7 @@ MAX_DEPTH = 8
 FAR = 2**62
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _snapshot(
     now: int, loop: int, pc: IntArray, free: IntArray, channel: int, left: IntArray,
     depth: IntArray, stack: IntArray, held: IntArray, head: IntArray, ring: IntArray,
@@ -62,7 +62,7 @@ def _snapshot(
 SNAPSHOT = QUEUES * (3 + MAX_DEPTH) + 2 + TOKENS * (1 + RING)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _request(free: int, waits: int, held: IntArray, head: IntArray, ring: IntArray) -> int:
     """When an instruction could start, were the channel free; FAR if it lacks a token."""
     begin = free
@@ -74,7 +74,7 @@ def _request(free: int, waits: int, held: IntArray, head: IntArray, ring: IntArr
     return begin
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def run_queues(
     start: IntArray, kind: IntArray, argument: IntArray, duration: IntArray, waits: IntArray,
     signals: IntArray, credits: IntArray, loops: int, runs: IntArray, trace: IntArray,

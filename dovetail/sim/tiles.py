@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from dovetail.sim.columns import IS, OS, WS
+from dovetail.sim.kernel import kernel
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def ceil_div(a: int, b: int) -> int:
     """Smallest integer >= a / b, for b > 0."""
     return -(-a // b)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def packed_bytes(elements: int, bits: int) -> int:
     """Bytes of elements packed without gaps."""
     return (elements * bits + 7) >> 3
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def transfer_cycles(size_bytes: int, bytes_per_cycle: float) -> int:
     """Cycles that a transfer holds the DRAM channel."""
     return math.ceil(size_bytes / bytes_per_cycle)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def engine_cycles(
     dataflow: int, rows: int, cols: int, arrays: int,
     groups: int, m: int, n: int, k: int, passes: int,
@@ -58,7 +57,7 @@ def engine_cycles(
     return ceil_div(groups * folds, arrays) * (stream * passes + fill)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def span(
     first: int, count: int, kernel: int, stride: int, dilation: int, pad: int, size: int
 ) -> int:
@@ -74,7 +73,7 @@ def span(
     return reads - _taps_inside(first, shared, stride // g, kernel, stride, dilation, pad, size)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _taps_inside(
     first: int, count: int, tap: int, kernel: int,
     stride: int, dilation: int, pad: int, size: int,
@@ -89,20 +88,20 @@ def _taps_inside(
     return found
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def widest_span(count: int, kernel: int, stride: int, dilation: int, size: int) -> int:
     """Upper bound of `span` over all positions."""
     return min((count - 1) * stride + (kernel - 1) * dilation + 1, count * kernel, size)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def first_clipped(tile: int, kernel: int, stride: int, dilation: int, pad: int, size: int) -> int:
     """Index of the first tile whose window reaches past the last input row."""
     room = size - 1 + pad - (kernel - 1) * dilation
     return (room // stride + 1) // tile if room >= 0 else 0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def scratchpad_words(
     dataflow: int, rows: int, cols: int, m: int, n: int, k: int
 ) -> tuple[int, int, int]:
@@ -118,13 +117,13 @@ def scratchpad_words(
     return m * k, k * n * ceil_div(m, cols), m * n * ceil_div(k, rows)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def load_cycles(size_bytes: int, bandwidth: float, latency: int) -> int:
     """Cycles of one step's loads: DRAM latency once, then the bytes; nothing if there are none."""
     return latency + transfer_cycles(size_bytes, bandwidth) if size_bytes > 0 else 0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def store_cycles(elements: int, bits: int, bandwidth: float, epilogue: int, lanes: int) -> int:
     """Cycles of one output tile's store, its fused epilogue streaming through the vector unit."""
     drain = transfer_cycles(packed_bytes(elements, bits), bandwidth)

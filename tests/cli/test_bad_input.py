@@ -42,7 +42,7 @@ MODELS = {
         model(
             [node("MatMul", ["x", "w"], ["y"])], {"x": (2**24, 2**24), "w": (2**24, 2**24)}, ["y"]
         ),
-        "2^60",
+        "2^50",
     ),
     "shapes that do not fit": (
         model([node("MatMul", ["x", "w"], ["y"])], {"x": (4, 5)}, ["y"], {"w": weights(6, 7)}),
