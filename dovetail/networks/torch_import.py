@@ -53,7 +53,9 @@ def _exported(module: torch.nn.Module, example_inputs: tuple[Any, ...], name: st
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return export(module.eval(), example_inputs)
+            program = export(module.eval(), example_inputs)
+            # Functional form has no writes into parts of a tensor.
+            return program.run_decompositions({}) if _writes_into_views(program) else program
     except Exception as error:  # torch.export raises errors of many unrelated classes
         reason = " ".join(str(error).split())[:300]
         raise NetworkError(
@@ -62,6 +64,14 @@ def _exported(module: torch.nn.Module, example_inputs: tuple[Any, ...], name: st
     finally:
         for child, training in modes.items():
             child.training = training
+
+
+def _writes_into_views(program: Any) -> bool:
+    """True if an operator changes a tensor through one of its views, as `x[:, 0] = y` does."""
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    writes = [node for node in calls if hasattr(node.target, "_schema") and _in_place(node)]
+    changed = [node.args[0] for node in writes if getattr(node.args[0], "target", None)]
+    return any(getattr(node.target, "is_view", node.op == "call_function") for node in changed)
 
 
 def _placeholders(program: Any, graph: Assembler) -> Known:

@@ -278,3 +278,18 @@ def test_macs_match_torch_flop_counter() -> None:
     network = from_torch(module, (x,), name="cnn")
     assert 2 * network.macs == counter.get_total_flops()
     assert math.prod(network.tensor[network.outputs[0]].shape) == 20
+
+
+class WritesAPart(nn.Module):
+    def forward(self, x):
+        y = x.clone()
+        y[:, 0] = x[:, 1] * 3
+        return y * 2
+
+
+def test_a_write_into_a_part_reaches_the_whole():
+    network = from_torch(WritesAPart(), (torch.randn(2, 3, 4),), name="part")
+    last = network.operators[-1]
+    (scatter,) = (op for op in network.operators if op.kind == "scatter")
+    assert last.inputs == scatter.outputs
+    assert [op.kind for op in network.operators].count("mul") == 2
