@@ -117,6 +117,7 @@ def _envs() -> Table:
 
     import dovetail.envs  # noqa: F401  # registers them
     from dovetail.cli.search import NAMES
+    from dovetail.envs.registry import BUILT_IN, names
 
     table = _words("environment", "--env", "what it is")
     for name, spec in sorted(gymnasium.registry.items()):
@@ -124,6 +125,9 @@ def _envs() -> Table:
             module, _, function = str(spec.entry_point).partition(":")
             text = _first_line(getattr(import_module(module), function).__doc__)
             table.add_row(name, NAMES.get(name, ""), text)
+    for name in names():
+        if name not in BUILT_IN:
+            table.add_row("", printable(name), "a design problem of another package")
     return table
 
 
