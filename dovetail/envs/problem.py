@@ -99,4 +99,8 @@ class DesignProblem(Protocol):
         """Per knob, (values,): True where some lawful design has that value."""
 
     def describe(self) -> dict[str, object]:
-        """JSON-able specification that rebuilds the same problem."""
+        """JSON-able specification that rebuilds the same problem.
+
+        A field `x` may say where data lie if `x_sha256` beside it says what they are: a study
+        resumes if the digest is the same, wherever the data are then.
+        """

@@ -257,6 +257,8 @@ function parallelAxes() {
 
 function drawParallel() {
   const root = byId("parallel");
+  // A single design leaves no knob that varies, and nothing to compare.
+  root.closest("section").hidden = FRONT.rows.length < 2;
   const axes = parallelAxes();
   const gap = Math.max(86, (root.parentElement.clientWidth - 110) / Math.max(axes.length - 1, 1));
   const [left, top, height] = [44, 58, 260];
