@@ -84,10 +84,13 @@ class Space:
         """Checks that every index is legal.
 
         Raises:
-            ProblemError: if the shape is not (n, knobs) or an index is out of range.
+            ProblemError: if the shape is not (n, knobs), or an index is no whole number or out of
+                range.
         """
         if designs.ndim != 2 or designs.shape[1] != len(self.knobs):
             raise ProblemError(f"designs of shape {designs.shape}: must be (n, {len(self.knobs)})")
+        if designs.dtype.kind not in "iu":
+            raise ProblemError(f"designs of type {designs.dtype}: must be whole numbers")
         if ((designs < 0) | (designs >= self.cardinalities)).any():
             raise ProblemError("a design index lies outside its knob's values")
 

@@ -122,6 +122,21 @@ def test_violation_is_the_sum_of_relative_excesses(problem):
     assert all("breaks" in reason for reason in problem.reasons(heavy))
 
 
+def test_designs_of_another_form_are_refused(problem):
+    designs = problem.space.sample(np.random.default_rng(6), 3)
+    for wrong, message in (
+        (designs.astype(np.float64), "float64: must be whole numbers"),
+        (designs[:, :-1], "must be"),
+        (designs[0], "must be"),
+        (designs - 99, "outside"),
+        (problem.space.cardinalities[None], "outside"),
+    ):
+        with pytest.raises(ProblemError, match=message):
+            problem.evaluate(wrong)
+    narrow = problem.evaluate(designs.astype(np.int16)).objectives
+    np.testing.assert_array_equal(narrow, problem.evaluate(designs).objectives)
+
+
 def test_a_description_survives_json_and_rebuilds_the_problem(problem):
     text = json.dumps(problem.describe(), sort_keys=True)
     again = make_problem(json.loads(text))
