@@ -215,8 +215,8 @@ class _Loop:
             raise StudyError(
                 f"study '{self.store.path}' cannot be resumed: the agent now asks for other "
                 f"designs than those stored in batch {batch}, so the code or the problem has "
-                f"changed since version {self.store.version} began it; resume with that version, or "
-                "begin a new study"
+                f"changed since version {self.store.version} began it; resume with that version, "
+                "or begin a new study"
             )
 
     def evaluate(self, batch: int, designs: IntArray) -> Evaluation:
