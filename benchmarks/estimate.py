@@ -49,7 +49,9 @@ def main() -> None:
         batch_totals(designs, distinct, index)
         seconds.append(time.process_time() - start)
     best, median = min(seconds), statistics.median(seconds)
-    print(f"{args.network}: {len(rows)} operators, {len(distinct)} distinct; {len(designs)} designs")
+    print(
+        f"{args.network}: {len(rows)} operators, {len(distinct)} distinct; {len(designs)} designs"
+    )
     for what, count in (("operators", len(rows)), ("distinct", len(distinct))):
         pairs = count * len(designs)
         print(
@@ -68,7 +70,9 @@ def main() -> None:
         pairs = zip(estimate.operators, cycle.operators, strict=True)
         errors += [abs(a.cycles / b.cycles - 1) for a, b in pairs if b.cycles]
     p99 = np.quantile(errors, 0.99)
-    print(f"  |estimate / cycle - 1| over {len(errors)} pairs: p99 {p99:.2%}, max {max(errors):.2%}")
+    print(
+        f"  |estimate / cycle - 1| over {len(errors)} pairs: p99 {p99:.2%}, max {max(errors):.2%}"
+    )
 
 
 if __name__ == "__main__":

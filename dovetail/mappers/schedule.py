@@ -1,8 +1,9 @@
 """Graph scheduling: an engine for every operator, elementwise operators fused into their producer.
 
-An elementwise operator with one moving operand runs in the output path of the Einsum that alone
-feeds it: between accumulators and DRAM, on the vector unit, without traffic of its own. Parameters
-that it reads, one per output channel at most, ride along.
+An elementwise operator with one moving operand runs with the operator that alone feeds it, without
+traffic of its own. Behind an Einsum it runs in the output path, between accumulators and DRAM, and
+the parameters that it reads, one per output channel at most, ride along; behind a vector operator
+it runs in the same pass, and its parameters are read with the other inputs.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def schedule(network: Network) -> Schedule:
             chains[chain].append(op)
             host[op.outputs[0]] = chain
             continue
-        if op.einsum is not None:
+        if engine_of(op) != "none" and len(op.outputs) == 1:
             host[op.outputs[0]] = len(chains)
         chains.append([op])
     placements = (Placement(chain[0], engine_of(chain[0]), tuple(chain[1:])) for chain in chains)
@@ -72,9 +73,12 @@ def _host_of(network: Network, op: Operator, host: dict[str, int]) -> int | None
 
 
 def _rides_along(network: Network, op: Operator, producer: Operator) -> bool:
-    """True if the parameters of `op` are no larger than a bias of the Einsum that feeds it."""
+    """True unless `op` reads parameters larger than a bias beside the Einsum that feeds it.
+
+    Behind a vector operator they are read with its other inputs.
+    """
     if producer.einsum is None:
-        return False
+        return True
     channels = producer.einsum.extent("G") * producer.einsum.extent("K")
     read = (network.tensor[name] for name in op.inputs)
     return all(tensor.elements <= channels for tensor in read if tensor.is_parameter)
@@ -99,9 +103,15 @@ def _row(network: Network, placement: Placement) -> IntArray:
         _fill_einsum(network, op, op.einsum, row)
         row[Op.EPILOGUE_OPS] = sum(fused.vector_ops for fused in placement.fused)
     elif placement.engine == "vector":
-        row[Op.IN_ELEMENTS], row[Op.OUT_ELEMENTS] = _moved_elements(network, op)
+        read, row[Op.OUT_ELEMENTS] = _moved_elements(network, op)
+        row[Op.IN_ELEMENTS] = read + sum(
+            network.tensor[name].elements
+            for fused in placement.fused
+            for name in dict.fromkeys(fused.inputs)
+            if network.tensor[name].is_parameter
+        )
         row[Op.INPUT_BITS] = _bits(network.tensor[op.inputs[0]]) if op.inputs else 0
-        row[Op.VECTOR_OPS] = op.vector_ops
+        row[Op.VECTOR_OPS] = op.vector_ops + sum(fused.vector_ops for fused in placement.fused)
     return row
 
 

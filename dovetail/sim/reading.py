@@ -84,10 +84,9 @@ def operator_reports(
     """
     op = placement.operator
     energy = {name: float(cost[column]) for name, column in COMPONENTS.items()}
-    fused_ops = sum(fused.vector_ops for fused in placement.fused)
-    vector_pj = energy["vector"]
-    if fused_ops:
-        energy["vector"] = 0.0
+    vector_ops = op.vector_ops + sum(fused.vector_ops for fused in placement.fused)
+    pj_per_op = energy["vector"] / vector_ops if vector_ops else 0.0
+    energy["vector"] = pj_per_op * op.vector_ops
     cycles, engine = int(cost[Cost.CYCLES]), int(cost[Cost.ENGINE])
     fill, drain = int(cost[Cost.FILL]), int(cost[Cost.DRAIN])
     host = OperatorReport(
@@ -120,11 +119,10 @@ def operator_reports(
         utilization=op.macs / (cycles * accelerator.peak_macs_per_cycle) if cycles else 0.0,
         mapping=mapping.describe() if mapping else {},
     )
-    return [host] + [_fused(fused, op, vector_pj, fused_ops) for fused in placement.fused]
+    return [host] + [_fused(fused, op, pj_per_op) for fused in placement.fused]
 
 
-def _fused(op: Operator, host: Operator, energy_pj: float, total_ops: int) -> OperatorReport:
-    share = energy_pj * op.vector_ops / total_ops if total_ops else 0.0
+def _fused(op: Operator, host: Operator, pj_per_op: float) -> OperatorReport:
     return OperatorReport(
         name=op.name,
         kind=op.kind,
@@ -137,7 +135,7 @@ def _fused(op: Operator, host: Operator, energy_pj: float, total_ops: int) -> Op
         stall_cycles={},
         dram_bytes={},
         sram_bytes={},
-        energy_pj={"vector": share},
+        energy_pj={"vector": pj_per_op * op.vector_ops},
         utilization=0.0,
         mapping={},
     )

@@ -52,15 +52,31 @@ def test_an_output_of_the_network_must_be_stored():
     assert hosts(net.build([relu])) == {"relu": "conv"}
 
 
-@pytest.mark.parametrize("kind", ["softmax", "maxpool", "flatten"])
-def test_other_operators_end_the_chain(kind):
+@pytest.mark.parametrize("kind", ["softmax", "maxpool"])
+def test_vector_operators_start_a_chain_of_their_own(kind):
     net, x = conv_net()
-    if kind == "maxpool":
-        x = net.pool(x, kind, 2)
-    else:
-        x = net.softmax(x) if kind == "softmax" else net.flatten(x)
-    x = net.activation(x, "relu", name="relu")
+    x = net.pool(x, kind, 2, name=kind) if kind == "maxpool" else net.softmax(x, name=kind)
+    x = net.activation(net.norm(x, "batchnorm", name="norm"), "relu", name="relu")
+    network = net.build([x])
+    assert hosts(network) == {"norm": kind, "relu": kind}
+    row = op_rows(network, schedule(network))[1]
+    inputs = 8 * 6 * 6  # of the convolution, and the scale and shift of the normalization
+    assert row[Op.IN_ELEMENTS] == inputs + 2 * 8
+    ops = sum(op.vector_ops for op in network.operators)
+    assert row[Op.VECTOR_OPS] == ops
+
+
+def test_a_view_ends_the_chain():
+    net, x = conv_net()
+    x = net.activation(net.flatten(x), "relu", name="relu")
     assert hosts(net.build([x])) == {}
+
+
+def test_what_follows_a_residual_addition_runs_with_it():
+    net, x = conv_net()
+    other = net.conv2d("x", 8, 3, name="other")
+    x = net.activation(net.add(x, other, name="sum"), "relu", name="relu")
+    assert hosts(net.build([x])) == {"relu": "sum"}
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -126,7 +142,7 @@ def test_a_parameter_larger_than_a_bias_does_not_ride_along():
     x = net.linear(net.input("x", (128, 64)), 96, name="linear")
     x = net.add(x, net.parameter("scale", (96,)), name="scaled")
     network = net.build([net.add(x, net.parameter("table", (128, 96)), name="shifted")])
-    assert hosts(network) == {"scaled": "linear"}
+    assert hosts(network) == {"scaled": "linear"}  # and "shifted" reads its table on its own
     rows = op_rows(network, schedule(network))
     assert rows[1, Op.IN_ELEMENTS] == 2 * 128 * 96
 
