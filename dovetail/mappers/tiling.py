@@ -4,9 +4,9 @@ A tiling cuts K (output channels), C (input channels), and the output pixels (im
 then columns, whole ones first). Partial sums never leave the chip: C is the innermost tile loop.
 
 `greedy`, which searches use, ranks a dozen candidates as if all their tiles were alike and costs
-only the best exactly. `exhaustive` walks thousands: K halved step by step, C cut into ever more
-parts, and each time every pixel tile that fits; it costs exactly all that come near the best. Both
-return the cheapest by cycles, energy or their product.
+only the best exactly. `exhaustive` walks thousands: K halved step by step, C cut into 1, 2, 3, 4,
+6, 8, 12, … parts, and each time every pixel tile that fits; it costs exactly all that come near the
+best. Both return the cheapest by cycles, energy or their product.
 """
 
 from __future__ import annotations
@@ -110,10 +110,19 @@ def _exhaustive(
                 limit = taken - 1
             if tc == 1:
                 break
-            cuts += ceil_div(cuts, 4)
+            cuts = _next_cuts(cuts)
         if tn == 1:
             return
         tn = _narrower(tn, cols)
+
+
+@kernel
+def _next_cuts(cuts: int) -> int:
+    """1, 2, 3, 4, 6, 8, 12, 16, …: powers of two, and three times them."""
+    power = 1
+    while 4 * power <= cuts:
+        power *= 2
+    return cuts + power
 
 
 @kernel
