@@ -86,7 +86,8 @@ def operator_reports(
     energy = {name: float(cost[column]) for name, column in COMPONENTS.items()}
     vector_ops = op.vector_ops + sum(fused.vector_ops for fused in placement.fused)
     pj_per_op = energy["vector"] / vector_ops if vector_ops else 0.0
-    energy["vector"] = pj_per_op * op.vector_ops
+    if placement.fused:
+        energy["vector"] = pj_per_op * op.vector_ops
     cycles, engine = int(cost[Cost.CYCLES]), int(cost[Cost.ENGINE])
     fill, drain = int(cost[Cost.FILL]), int(cost[Cost.DRAIN])
     host = OperatorReport(

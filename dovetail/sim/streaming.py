@@ -33,21 +33,21 @@ def chunk(total: int, full: int, index: int) -> int:
 
 
 @kernel
-def _alike_until(total: int, full: int, chunks: int, index: int) -> int:
-    if full == 0 or index * full >= total:
+def _alike_until(total: int, full: int, whole: int, chunks: int, index: int) -> int:
+    """First chunk after `index` of another size; `whole` chunks are full."""
+    if index * full >= total:
         return chunks
-    return max(index + 1, total // full)
+    return max(index + 1, whole)
 
 
 @kernel
 def chunks_alike_until(op: IntArray, chunks: int, index: int) -> int:
     """First chunk after `index` whose size differs from its size in any stream."""
-    inputs, outputs, ops = op[Op.IN_ELEMENTS], op[Op.OUT_ELEMENTS], op[Op.VECTOR_OPS]
-    return min(
-        _alike_until(inputs, ceil_div(inputs, chunks), chunks, index),
-        _alike_until(outputs, ceil_div(outputs, chunks), chunks, index),
-        _alike_until(ops, ceil_div(ops, chunks), chunks, index),
-    )
+    end = chunks
+    for total in (op[Op.IN_ELEMENTS], op[Op.OUT_ELEMENTS], op[Op.VECTOR_OPS]):
+        full = max(1, ceil_div(total, chunks))
+        end = min(end, _alike_until(total, full, total // full, chunks, index))
+    return end
 
 
 @kernel
@@ -57,15 +57,24 @@ def _stream(design: FloatArray, op: IntArray, chunks: int) -> tuple[int, int, in
     lanes = int(design[Design.LANES])
     bits_in, bits_out = vector_bits(design, op)
     inputs, outputs, ops = op[Op.IN_ELEMENTS], op[Op.OUT_ELEMENTS], op[Op.VECTOR_OPS]
-    reads, writes, work = ceil_div(inputs, chunks), ceil_div(outputs, chunks), ceil_div(ops, chunks)
+    reads = max(1, ceil_div(inputs, chunks))
+    writes = max(1, ceil_div(outputs, chunks))
+    work = max(1, ceil_div(ops, chunks))
+    whole_in, whole_out, whole_ops = inputs // reads, outputs // writes, ops // work
     total = 0
     engine = 0
     in_bytes = 0
     out_bytes = 0
     i = 0
     while i < chunks:
-        # Chunks stand for each other if those before and after them are alike, too.
-        run = max(1, chunks_alike_until(op, chunks, i - 1) - 1 - i) if i > 0 else 1
+        run = 1
+        if i > 0:  # chunks stand for each other if those before and after them are alike, too
+            end = min(
+                _alike_until(inputs, reads, whole_in, chunks, i - 1),
+                _alike_until(outputs, writes, whole_out, chunks, i - 1),
+                _alike_until(ops, work, whole_ops, chunks, i - 1),
+            )
+            run = max(1, end - 1 - i)
         busy = ceil_div(chunk(ops, work, i), lanes)
         phase = load_cycles(packed_bytes(chunk(inputs, reads, i + 1), bits_in), bandwidth, latency)
         if i > 0:

@@ -60,7 +60,7 @@ def test_the_longest_operators_in_network_order() -> None:
     longest = sorted(report.operators, key=lambda op: -op.cycles)[:3]
     out = succeed("simulate", "resnet8", "--top", 3)
     lines = out.splitlines()
-    assert "3 longest of 18 operators" in lines[0]
+    assert "3 longest of 15 operators" in lines[0]
     shown = [line.split()[0] for line in lines[3:6]]
     assert shown == [op.name for op in report.operators if op in longest]
     assert not lines[6].strip()
@@ -77,7 +77,7 @@ def test_top_0_shows_every_operator_and_what_ran_it() -> None:
         assert engine in line
         assert line.startswith("└") == bool(op.fused_into)
     assert (
-        "30 operators: 10 on the array, 8 on the vector unit, 11 fused into others, 1 views" in out
+        "30 operators: 10 on the array, 5 on the vector unit, 14 fused into others, 1 views" in out
     )
 
 

@@ -14,6 +14,7 @@ from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
 from dovetail.mappers.tiling import MAPPERS, OBJECTIVES
 from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import VECTOR, Cost, Op, Tile
+from dovetail.sim.estimate import estimate
 from dovetail.sim.streaming import vector_cost
 from tests.sim.cases import (
     best_tile,
@@ -203,3 +204,16 @@ def test_chunks_of_a_vector_operator_fit_and_cover_it(seed):
         (writes, bits_out, op[Op.OUT_ELEMENTS]),
     ):
         assert 0 <= sum(sizes) * 8 - elements * bits < 8 * len(sizes)
+
+
+def test_the_batched_estimate_costs_every_pair_as_one_by_one():
+    rng = np.random.default_rng(5)
+    accelerators = [random_accelerator(rng) for _ in range(3)]
+    ops = np.stack([random_row(rng) for _ in range(20)])
+    pairs = [(d, o) for d in range(3) for o in range(20)]
+    tiles = np.stack([random_tile(rng, ops[o]) for _, o in pairs])
+    designs = np.stack([design_row(a) for a in accelerators])
+    pair_design, pair_op = np.array(pairs).T
+    costs = estimate(designs, ops, pair_design.copy(), pair_op.copy(), tiles)
+    for row, (d, o), tile in zip(costs, pairs, tiles, strict=True):
+        np.testing.assert_array_equal(row, cost_of(accelerators[d], ops[o], tile))
