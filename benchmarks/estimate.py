@@ -27,6 +27,7 @@ from dovetail.mappers.schedule import op_rows, schedule
 from dovetail.mappers.tiling import GREEDY, cost_pairs
 from dovetail.networks.registry import load_network
 from dovetail.sim.columns import NONE, Cost, Op, Tile
+from dovetail.sim.estimate import estimate
 
 
 def main() -> None:
