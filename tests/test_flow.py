@@ -54,7 +54,7 @@ def _layer(net, rng, x):
         case 3:
             y = net.add(net.conv2d(x, channels, 1), x)
         case _:
-            y = net.pool(x, "maxpool", 2, stride=2)
+            y = net.pool(x, "maxpool", 2, stride=2) if min(net.shape(x)[2:]) > 1 else x
     for kind in ("relu", "gelu"):
         if rng.random() < 0.5:
             y = net.activation(y, kind)
