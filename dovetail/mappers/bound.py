@@ -117,8 +117,9 @@ def _outputs_within(
     if min((count - 1) * stride + reach, count * kernel, size) <= pixels:
         return count
     touching = floor((pixels - reach) / stride) + 1 if pixels >= reach else 0.0
-    apart = floor(pixels / kernel) if stride > reach or kernel <= pixels < reach else 0.0
-    return max(touching, min(apart, 1.0) if stride <= reach else apart)
+    apart = floor(pixels / kernel) if stride > reach else 0.0
+    single = 1.0 if kernel <= pixels else 0.0  # the rows between its taps are skipped
+    return max(touching, apart, single)
 
 
 @kernel

@@ -27,6 +27,7 @@ OBJECTIVES = ("latency", "energy", "edp")
 MAPPERS = ("greedy", "exhaustive")
 GREEDY, EXHAUSTIVE = range(2)
 ROUNDS = 4
+"""Times that `greedy` tries the neighbours of its best candidate."""
 PROMISING = 2.0
 """A candidate is costed exactly if, were its tiles alike, it cost at most so much of the best."""
 TILE_COLUMNS = len(Tile)
