@@ -89,10 +89,20 @@ Instruction = Load | MatrixMultiply | VectorOperate | Store
 
 @dataclass(frozen=True, slots=True)
 class HardwareLoop:
-    """Repeats its body `count` times."""
+    """Repeats its body `count` times.
+
+    Attributes:
+        count: iterations.
+        body: what is repeated.
+        load_step: added to the load queue's address registers A and B before each iteration but
+            the first; only instructions with addresses (`dovetail.ir.isa`) use it.
+        store_step: likewise for the store queue.
+    """
 
     count: int
     body: tuple[Instruction | HardwareLoop, ...]
+    load_step: tuple[int, int] = (0, 0)
+    store_step: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if self.count < 1 or not self.body:
