@@ -3,9 +3,9 @@
 A Program for that machine holds these instructions in hardware loops. `dovetail.ir.encoding` turns
 it into the binary form that the RTL fetches; docs/rtl.md describes the machine.
 
-Units: a *beat* is one bus word; a *word* is one line of a scratchpad (`rows` inputs, `cols` weights,
-`cols` accumulators); a *block* is the channels of one word. DRAM addresses and strides are bytes,
-multiples of the bus width.
+Units: a *beat* is one bus word; a *word* is one line of a scratchpad (`rows` inputs, `cols`
+weights, `cols` accumulators); a *block* is the channels of one word. DRAM addresses and strides are
+bytes, multiples of the bus width.
 """
 
 from __future__ import annotations
