@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from dovetail.arch.systolic import SystolicArray
-from dovetail.arch.table import DEPENDS, Design, areas, design_row, excesses
+from dovetail.arch.table import DEPENDS, Design, areas, design_row, excesses, rtl_faults
 from dovetail.errors import AcceleratorError
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space, Value
 
@@ -93,15 +93,21 @@ class SystolicSpace:
         return areas(self.rows(designs))
 
     def violations(self, designs: IntArray) -> FloatArray:
-        """Sum of relative excesses over the family's laws, (n, knobs) -> (n,); 0 if legal."""
-        return excesses(self.rows(designs)).sum(axis=1)
+        """Sum of relative excesses over the family's laws, (n, knobs) -> (n,); 0 if legal.
+
+        Each law of the RTL machine that is broken counts 1.
+        """
+        rows = self.rows(designs)
+        total: FloatArray = excesses(rows).sum(axis=1) + rtl_faults(rows)
+        return total
 
     def masks(self) -> tuple[BoolArray, ...]:
         """Per knob, which values some legal design has.
 
         The laws bound a tile of rows x cols from above by each scratchpad, so a value is possible
         exactly if it is legal with all other knobs at their most lenient: the smallest arrays and
-        widths, the largest scratchpads.
+        widths, the largest scratchpads. The RTL machine's laws about single widths are left to
+        `violations`.
         """
         sizes = self.space.cardinalities
         lenient = np.zeros(len(sizes), dtype=np.int64)
@@ -113,5 +119,5 @@ class SystolicSpace:
         for position, count in enumerate(sizes):
             designs = np.tile(lenient, (int(count), 1))
             designs[:, position] = np.arange(count)
-            masks.append(self.violations(designs) <= 0)
+            masks.append(excesses(self.rows(designs)).sum(axis=1) <= 0)
         return tuple(masks)

@@ -15,7 +15,11 @@ from dovetail.errors import AcceleratorError
 from dovetail.ir.space import Value
 
 DATAFLOWS = ("ws", "os", "is")
+MACHINES = ("ideal", "rtl")
+OVERLAPS = ("none", "full")
 FIDELITIES = ("estimate", "cycle")
+MAX_DEPTH = 65535
+"""Most words of one half of a scratchpad on the RTL machine; what is beyond stays unused."""
 
 
 _SHORT = reprlib.Repr()
@@ -68,6 +72,9 @@ class SystolicArray:
     dram_gb_per_s: float = _number(12.8, 0.001, 100000, "GB/s", "bandwidth, reads and writes")
     dram_latency_ns: float = _number(100, 0, 100000, "ns", "from a request to its first byte")
     node_nm: float = _number(28, 3, 90, "nm", "process node of energies and areas")
+    machine: str = _choice("ideal", MACHINES, "unbounded in detail, or what the RTL is")
+    fold_overlap: str = _choice("none", OVERLAPS, "whether folds of one tile follow without gaps")
+    bus_bits: int = _number(64, 8, 512, "bit", "width of the RTL machine's memory bus")
 
     @staticmethod
     def parameters() -> tuple[dataclasses.Field[Any], ...]:
@@ -128,7 +135,51 @@ class SystolicArray:
                     f"{self.rows} x {self.cols} array needs {need} B: enlarge "
                     f"{operand}_sram_kib or shrink rows, cols or the operand's bits"
                 )
+        return reasons + (self._broken_rtl_laws() if self.machine == "rtl" else [])
+
+    def _broken_rtl_laws(self) -> list[str]:
+        limits = (
+            ("rows", self.rows, 2, 4096),
+            ("arrays", self.arrays, 1, 1),
+            ("input_bits", self.input_bits, 2, 16),
+            ("weight_bits", self.weight_bits, 2, 16),
+            ("accumulator_bits", self.accumulator_bits, 8, 32),
+        )
+        reasons = [
+            f"machine 'rtl' with {name} = {value}: must be within {low} to {high}"
+            for name, value, low, high in limits
+            if not low <= value <= high
+        ]
+        if self.dataflow == "is":
+            reasons.append("machine 'rtl' runs dataflow 'ws' or 'os': 'is' is 'ws' with exchanged "
+                           "operands")  # fmt: skip
+        if self.bus_bits & (self.bus_bits - 1):
+            reasons.append(f"bus_bits = {self.bus_bits}: must be a power of two")
+        for what, width in self._words_on_bus():
+            if width % self.bus_bits:
+                reasons.append(f"bus_bits = {self.bus_bits} must divide {what} = {width} bit")
         return reasons
+
+    def _words_on_bus(self) -> tuple[tuple[str, int], ...]:
+        return (
+            ("rows x input_bits", self.rows * self.input_bits),
+            ("cols x input_bits", self.cols * self.input_bits),
+            ("cols x weight_bits", self.cols * self.weight_bits),
+            ("cols x accumulator_bits", self.cols * self.accumulator_bits),
+            ("a parameter word of cols x 64", self.cols * 64),
+        )
+
+    def word_bits(self, operand: str) -> int:
+        """Bits of one word of the `input`, `weight` or `output` scratchpad of the RTL machine."""
+        return {
+            "input": self.rows * self.input_bits,
+            "weight": self.cols * self.weight_bits,
+            "output": self.cols * self.accumulator_bits,
+        }[operand]
+
+    def half_words(self, operand: str) -> int:
+        """Words of one half of a scratchpad of the RTL machine."""
+        return min(MAX_DEPTH, self.scratchpad(operand).tile_bytes * 8 // self.word_bits(operand))
 
     @property
     def technology(self) -> Technology:
@@ -152,8 +203,23 @@ class SystolicArray:
 
     @property
     def dram_bytes_per_cycle(self) -> float:
-        """Bandwidth of the DRAM channel in bytes per clock cycle."""
-        return self.dram_gb_per_s * 1e3 / self.clock_mhz
+        """Bandwidth of the DRAM channel in bytes per clock cycle.
+
+        On the RTL machine a whole number of 1/256 bytes, and at most what the bus carries.
+        """
+        wanted = self.dram_gb_per_s * 1e3 / self.clock_mhz
+        return wanted if self.machine == "ideal" else self.bandwidth_256ths / 256
+
+    @property
+    def bandwidth_256ths(self) -> int:
+        """Bandwidth of the RTL machine's DRAM channel in 1/256 byte per cycle."""
+        wanted = math.floor(self.dram_gb_per_s * 1e3 / self.clock_mhz * 256)
+        return max(1, min(wanted, self.bus_bits // 8 * 256))
+
+    @property
+    def lanes(self) -> int:
+        """Scalar operations per cycle; the RTL machine's vector lanes are its array's edge."""
+        return self.vector_lanes if self.machine == "ideal" else min(self.rows, self.cols)
 
     @property
     def dram_latency_cycles(self) -> int:
@@ -174,7 +240,7 @@ class SystolicArray:
         return (
             pe * self.peak_macs_per_cycle
             + tech.sram_mm2(sram_kib * 1024)
-            + tech.vector_lane_mm2 * self.vector_lanes
+            + tech.vector_lane_mm2 * self.lanes
         )
 
 

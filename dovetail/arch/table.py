@@ -7,9 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from dovetail.arch.systolic import DATAFLOWS, SystolicArray, tile_bytes_needed
+from dovetail.arch.systolic import DATAFLOWS, MACHINES, OVERLAPS, SystolicArray, tile_bytes_needed
 from dovetail.arch.technology import DRAM_PJ_PER_BYTE
 from dovetail.ir.space import FloatArray
+
+OPERANDS = ("input", "weight", "output")
 
 
 class Column(IntEnum):
@@ -46,6 +48,9 @@ class Design(Column):
     PE_MM2 = auto()  # of one PE
     SRAM_MM2 = auto()  # of one KiB
     LANE_MM2 = auto()  # of one vector lane
+    MACHINE = auto()
+    OVERLAP = auto()
+    BUS_BYTES = auto()
 
 
 DEPENDS: dict[Design, tuple[str, ...]] = {
@@ -56,11 +61,11 @@ DEPENDS: dict[Design, tuple[str, ...]] = {
     Design.INPUT_BITS: ("input_bits",),
     Design.WEIGHT_BITS: ("weight_bits",),
     Design.ACCUMULATOR_BITS: ("accumulator_bits",),
-    Design.INPUT_HALF: ("input_sram_kib",),
-    Design.WEIGHT_HALF: ("weight_sram_kib",),
-    Design.OUTPUT_HALF: ("output_sram_kib",),
-    Design.LANES: ("vector_lanes",),
-    Design.BANDWIDTH: ("dram_gb_per_s", "clock_mhz"),
+    Design.INPUT_HALF: ("input_sram_kib", "machine", "rows", "input_bits"),
+    Design.WEIGHT_HALF: ("weight_sram_kib", "machine", "cols", "weight_bits"),
+    Design.OUTPUT_HALF: ("output_sram_kib", "machine", "cols", "accumulator_bits"),
+    Design.LANES: ("vector_lanes", "machine", "rows", "cols"),
+    Design.BANDWIDTH: ("dram_gb_per_s", "clock_mhz", "machine", "bus_bits"),
     Design.LATENCY: ("dram_latency_ns", "clock_mhz"),
     Design.MAC_PJ: ("input_bits", "weight_bits", "accumulator_bits", "node_nm"),
     Design.VECTOR_PJ: ("node_nm",),
@@ -72,6 +77,9 @@ DEPENDS: dict[Design, tuple[str, ...]] = {
     Design.PE_MM2: ("input_bits", "weight_bits", "accumulator_bits", "node_nm"),
     Design.SRAM_MM2: ("node_nm",),
     Design.LANE_MM2: ("node_nm",),
+    Design.MACHINE: ("machine",),
+    Design.OVERLAP: ("fold_overlap",),
+    Design.BUS_BYTES: ("bus_bits",),
 }
 """Parameters that each column is computed from."""
 
@@ -84,7 +92,8 @@ def design_row(accelerator: SystolicArray) -> FloatArray:
 @lru_cache(maxsize=256)
 def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
     tech = accelerator.technology
-    pads = [accelerator.scratchpad(operand) for operand in ("input", "weight", "output")]
+    pads = [accelerator.scratchpad(operand) for operand in OPERANDS]
+    halves = [_half_bytes(accelerator, operand) for operand in OPERANDS]
     bits = (accelerator.input_bits, accelerator.weight_bits, accelerator.accumulator_bits)
     values: dict[Design, float] = {
         Design.ROWS: accelerator.rows,
@@ -94,10 +103,10 @@ def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
         Design.INPUT_BITS: bits[0],
         Design.WEIGHT_BITS: bits[1],
         Design.ACCUMULATOR_BITS: bits[2],
-        Design.INPUT_HALF: pads[0].tile_bytes,
-        Design.WEIGHT_HALF: pads[1].tile_bytes,
-        Design.OUTPUT_HALF: pads[2].tile_bytes,
-        Design.LANES: accelerator.vector_lanes,
+        Design.INPUT_HALF: halves[0],
+        Design.WEIGHT_HALF: halves[1],
+        Design.OUTPUT_HALF: halves[2],
+        Design.LANES: accelerator.lanes,
         Design.BANDWIDTH: accelerator.dram_bytes_per_cycle,
         Design.LATENCY: accelerator.dram_latency_cycles,
         Design.MAC_PJ: tech.mac_pj(*bits),
@@ -110,8 +119,18 @@ def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
         Design.PE_MM2: tech.pe_mm2(*bits),
         Design.SRAM_MM2: tech.sram_mm2(1024),
         Design.LANE_MM2: tech.vector_lane_mm2,
+        Design.MACHINE: MACHINES.index(accelerator.machine),
+        Design.OVERLAP: OVERLAPS.index(accelerator.fold_overlap),
+        Design.BUS_BYTES: accelerator.bus_bits / 8,
     }
     return tuple(values[column] for column in Design)
+
+
+def _half_bytes(accelerator: SystolicArray, operand: str) -> float:
+    """Bytes that one tile may take; whole words on the RTL machine."""
+    if accelerator.machine == "ideal":
+        return accelerator.scratchpad(operand).tile_bytes
+    return accelerator.half_words(operand) * accelerator.word_bits(operand) / 8
 
 
 def areas(rows: FloatArray) -> FloatArray:
@@ -131,3 +150,20 @@ def excesses(rows: FloatArray) -> FloatArray:
     bits = rows[:, [Design.INPUT_BITS, Design.WEIGHT_BITS, Design.ACCUMULATOR_BITS]]
     need = tile_bytes_needed(rows[:, [Design.ROWS]], rows[:, [Design.COLS]], bits)
     return np.maximum(0.0, need / halves - 1.0)
+
+
+def rtl_faults(rows: FloatArray) -> FloatArray:
+    """Laws of the RTL machine that designs (n, len(Design)) break, (n,); 0 on the ideal machine."""
+    r, c, a, d, i, w, o = (
+        rows[:, column]
+        for column in (
+            Design.ROWS, Design.COLS, Design.ARRAYS, Design.DATAFLOW, Design.INPUT_BITS,
+            Design.WEIGHT_BITS, Design.ACCUMULATOR_BITS,
+        )
+    )  # fmt: skip
+    bus = rows[:, Design.BUS_BYTES] * 8
+    broken = [r < 2, a > 1, d == DATAFLOWS.index("is"), i < 2, i > 16, w < 2, w > 16, o > 32]
+    broken.append(np.exp2(np.round(np.log2(bus))) != bus)
+    broken += [width % bus != 0 for width in (r * i, c * i, c * w, c * o, c * 64)]
+    faults: FloatArray = np.sum(broken, axis=0) * rows[:, Design.MACHINE]
+    return faults

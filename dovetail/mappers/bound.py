@@ -56,6 +56,7 @@ class Term(Column):
     BYTES_W = auto()
     BYTES_OUT = auto()
     EPILOGUE = auto()  # cycles per output element
+    OVERLAP = auto()
 
 
 TERMS = len(Term)
@@ -106,6 +107,7 @@ def fill_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None:
     terms[Term.BYTES_W] = bits_w / 8
     terms[Term.BYTES_OUT] = bits_out / 8
     outputs = op[Op.G] * op[Op.N] * op[Op.K] * P * Q
+    terms[Term.OVERLAP] = design[Design.OVERLAP]
     terms[Term.EPILOGUE] = op[Op.EPILOGUE_OPS] / outputs / design[Design.LANES]
 
 
@@ -253,6 +255,10 @@ def regular_key(
         waves = groups * across * down * fills / steps  # folds of one step
         engine *= ceil(waves / terms[Term.ARRAYS]) / waves
     compute = engine / steps
+    if terms[Term.OVERLAP] > 0:
+        folds = ceil(groups * across * down * fills / steps / terms[Term.ARRAYS])
+        once = stream * terms[Term.PASSES] / fills
+        compute = (folds - 1) * max(once, skew - rows - cols + 2) + once + skew
 
     bandwidth, latency = terms[Term.BANDWIDTH], terms[Term.LATENCY]
     high = terms[Term.HIGH] + (np_ - 1) * max(0.0, terms[Term.REACH_H] - terms[Term.STRIDE_H])

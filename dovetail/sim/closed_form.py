@@ -25,6 +25,7 @@ from dovetail.sim.tiles import (
     ceil_div,
     engine_cycles,
     first_clipped,
+    fold_cycles,
     load_cycles,
     packed_bytes,
     span,
@@ -78,7 +79,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
     arrays, dataflow = int(design[Design.ARRAYS]), int(design[Design.DATAFLOW])
     bandwidth, latency = design[Design.BANDWIDTH], int(design[Design.LATENCY])
-    lanes = int(design[Design.LANES])
+    lanes, overlap = int(design[Design.LANES]), int(design[Design.OVERLAP])
     bits_in, bits_w, bits_out = operand_bits(design, op)
     passes = operand_passes(design, bits_in, bits_w)
     G, N, K, C, P, Q = op[Op.G], op[Op.N], op[Op.K], op[Op.C], op[Op.P], op[Op.Q]
@@ -102,7 +103,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     # Divisions by the array's edges, once per kind of tile instead of once per tile.
     folds_n, last_folds_n = ceil_div(tn, cols), ceil_div(last_n, cols)
     folds_k, last_folds_k = ceil_div(tc * kernel, rows), ceil_div(last_c * kernel, rows)
-    skew = rows + cols - 2 if dataflow == OS else 2 * rows + cols - 2
+    stay, skew = 0 if dataflow == OS else rows, rows + cols - 2
 
     total = 0
     engine = 0
@@ -175,8 +176,10 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                         if arrays > 1:
                             waves = ceil_div(waves, arrays)
                             waves_last = ceil_div(waves_last, arrays)
-                        busy = waves * (stream * passes + skew)
-                        busy_last = waves_last * (stream_last * passes + skew)
+                        busy = fold_cycles(waves, stream * passes, stay, skew, overlap)
+                        busy_last = fold_cycles(
+                            waves_last, stream_last * passes, stay, skew, overlap
+                        )
                         engine += run_u * ((nk - 1) * busy + busy_last)
                         # The last depth tile runs beside the first load of the next output tile.
                         i_load = 0
@@ -233,7 +236,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
 
     cost[Cost.CYCLES] = fill + total + drain
     cost[Cost.IDEAL] = engine_cycles(
-        dataflow, rows, cols, arrays, G, N * P * Q, K, C * R * S, passes
+        dataflow, rows, cols, arrays, G, N * P * Q, K, C * R * S, passes, overlap
     )
     cost[Cost.ENGINE] = engine
     cost[Cost.FILL] = fill

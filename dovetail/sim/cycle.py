@@ -81,7 +81,7 @@ def instruction_cycles(instruction: Instruction, design: FloatArray) -> int:
             return int(
                 engine_cycles(
                     *_array(design), instruction.groups, instruction.m, instruction.n,
-                    instruction.k, instruction.passes,
+                    instruction.k, instruction.passes, int(design[Design.OVERLAP]),
                 )
             )  # fmt: skip
 

@@ -33,28 +33,46 @@ def transfer_cycles(size_bytes: int, bytes_per_cycle: float) -> int:
 @kernel
 def engine_cycles(
     dataflow: int, rows: int, cols: int, arrays: int,
-    groups: int, m: int, n: int, k: int, passes: int,
+    groups: int, m: int, n: int, k: int, passes: int, overlap: int = 0,
 ) -> int:  # fmt: skip
     """Stall-free cycles of `groups` independent products (m x k)(k x n) on the arrays.
 
     A fold lays two of the three dimensions on rows and columns and streams the third: OS (m, n | k)
     with rows + cols - 2 cycles of skew; WS (k, n | m) and IS (k, m | n) with rows more to load the
-    stationary operand. Folds follow each other without overlap and spread over the arrays. With
-    operands wider than the PE's the streamed dimension passes several times.
+    stationary operand. Folds spread over the arrays and follow each other, with `overlap` while the
+    one before still drains. With operands wider than the PE's the streamed dimension passes several
+    times.
 
     References:
         SCALE-Sim (Samajdar et al., ISPASS 2020), its cycle counts of version 3.0.0.
     """
     if dataflow == OS:
-        folds, stream = ceil_div(m, rows) * ceil_div(n, cols), k
-        fill = rows + cols - 2
+        folds, stream, load = ceil_div(m, rows) * ceil_div(n, cols), k, 0
     elif dataflow == WS:
-        folds, stream = ceil_div(k, rows) * ceil_div(n, cols), m
-        fill = 2 * rows + cols - 2
+        folds, stream, load = ceil_div(k, rows) * ceil_div(n, cols), m, rows
     else:
-        folds, stream = ceil_div(k, rows) * ceil_div(m, cols), n
-        fill = 2 * rows + cols - 2
-    return ceil_div(groups * folds, arrays) * (stream * passes + fill)
+        folds, stream, load = ceil_div(k, rows) * ceil_div(m, cols), n, rows
+    rounds = ceil_div(groups * folds, arrays)
+    return fold_cycles(rounds, stream * passes, load, rows + cols - 2, overlap)
+
+
+@kernel
+def fold_cycles(folds: int, stream: int, load: int, skew: int, overlap: int) -> int:
+    """Cycles of folds, one after the other.
+
+    With overlap the next stationary operand is loaded beside the stream of the fold before, into
+    the PEs' second registers, and skew shows only once.
+
+    Args:
+        folds: at least one.
+        stream: cycles of each one's stream.
+        load: cycles to load a stationary operand; 0 if none stays.
+        skew: cycles until the last PE sees its last operand.
+        overlap: 1 if folds overlap, else 0.
+    """
+    if overlap:
+        return load + (folds - 1) * max(stream, load) + stream + skew
+    return folds * (load + stream + skew)
 
 
 @kernel

@@ -141,3 +141,37 @@ def test_area_is_the_sum_of_its_parts():
     assert bigger.area_mm2 - EDGE.area_mm2 == pytest.approx(tech.sram_mm2(1024))
     four = dataclasses.replace(EDGE, arrays=4)
     assert four.area_mm2 - EDGE.area_mm2 == pytest.approx(3 * 1024 * tech.pe_mm2(8, 8, 32))
+
+
+RTL = SystolicArray(rows=8, cols=8, machine="rtl")
+
+
+def test_the_rtl_machine_is_legal_and_says_what_breaks_its_laws():
+    assert RTL.validate() == []
+    for change, law in (
+        ({"rows": 1}, "rows = 1"),
+        ({"arrays": 2}, "arrays = 2"),
+        ({"input_bits": 17}, "input_bits = 17"),
+        ({"weight_bits": 1}, "weight_bits = 1"),
+        ({"accumulator_bits": 40}, "accumulator_bits = 40"),
+        ({"dataflow": "is"}, "'is'"),
+        ({"bus_bits": 48}, "power of two"),
+        ({"bus_bits": 128}, "must divide rows x input_bits = 64 bit"),
+        ({"rows": 12}, "must divide rows x input_bits = 96 bit"),
+        ({"cols": 4}, "must divide cols x input_bits = 32 bit"),
+        ({"weight_bits": 4}, "must divide cols x weight_bits = 32 bit"),
+    ):
+        assert any(law in reason for reason in dataclasses.replace(RTL, **change).validate())
+        assert dataclasses.replace(RTL, **change, machine="ideal").validate() == []
+
+
+def test_figures_of_the_rtl_machine():
+    fast = dataclasses.replace(RTL, clock_mhz=1000, dram_gb_per_s=12.8)
+    assert fast.dram_bytes_per_cycle == 8  # no more than the bus carries
+    slow = dataclasses.replace(RTL, clock_mhz=1000, dram_gb_per_s=1.2345)
+    assert slow.dram_bytes_per_cycle == int(1.2345 * 256) / 256
+    assert dataclasses.replace(slow, machine="ideal").dram_bytes_per_cycle == 1.2345
+    assert dataclasses.replace(RTL, cols=16, vector_lanes=99).lanes == 8
+    assert RTL.half_words("input") == 64 * 1024 // 2 // 8
+    assert RTL.half_words("output") == 64 * 1024 // 2 // 32
+    assert dataclasses.replace(RTL, weight_sram_kib=2**20).half_words("weight") == 65535

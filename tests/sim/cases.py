@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dovetail.arch.systolic import DATAFLOWS, SystolicArray, tile_bytes_needed
+from dovetail.arch.systolic import DATAFLOWS, OVERLAPS, SystolicArray, tile_bytes_needed
 from dovetail.arch.table import design_row
 from dovetail.ir.program import Program
 from dovetail.ir.space import FloatArray, IntArray
@@ -43,6 +43,7 @@ def random_accelerator(rng: np.random.Generator) -> SystolicArray:
         clock_mhz=float(rng.choice([1, 100, 333, 1000])),
         dram_gb_per_s=float(10 ** rng.uniform(-2.5, 3)),
         dram_latency_ns=float(rng.choice([0, 1, 37, 100, 2000])),
+        fold_overlap=str(rng.spawn(1)[0].choice(OVERLAPS)),
     )
 
 

@@ -39,7 +39,12 @@ def array_cycles(a: SystolicArray, groups: int, m: int, n: int, k: int, passes: 
         for _ in range(0, down, a.rows):
             folds += len(range(0, across, a.cols))
     rounds = len(range(0, folds, a.arrays))
-    return rounds * fold_cycles(a.dataflow, a.rows, a.cols, stream * passes)
+    alone = fold_cycles(a.dataflow, a.rows, a.cols, stream * passes)
+    if a.fold_overlap == "none":
+        return rounds * alone
+    # The array's edge is busy with a fold's stream, or with loading what stays for the next one.
+    period = stream * passes if a.dataflow == "os" else max(a.rows, stream * passes)
+    return alone + (rounds - 1) * period
 
 
 def duration(item: Instruction, a: SystolicArray) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dovetail.arch.systolic import DATAFLOWS, SystolicArray
+from dovetail.arch.systolic import DATAFLOWS, OVERLAPS, SystolicArray
 from dovetail.sim.tiles import (
     engine_cycles,
     first_clipped,
@@ -49,13 +49,29 @@ def test_tiles_before_the_first_clipped_one_stay_inside(window):
 
 
 @MANY
-@given(st.sampled_from(DATAFLOWS), ARRAYS, PRODUCTS, st.integers(1, 5), st.integers(1, 4))
-def test_engine_cycles_count_folds_one_by_one(dataflow, arrays, product, groups, passes):
-    array = SystolicArray(rows=arrays[0], cols=arrays[1], arrays=arrays[2], dataflow=dataflow)
+@given(
+    st.sampled_from(DATAFLOWS), ARRAYS, PRODUCTS, st.integers(1, 5), st.integers(1, 4),
+    st.sampled_from(OVERLAPS),
+)  # fmt: skip
+def test_engine_cycles_count_folds_one_by_one(dataflow, arrays, product, groups, passes, overlap):
+    rows, cols, count = arrays
+    array = SystolicArray(
+        rows=rows, cols=cols, arrays=count, dataflow=dataflow, fold_overlap=overlap
+    )
     m, n, k = product
-    got = engine_cycles(DATAFLOWS.index(dataflow), *arrays, groups, m, n, k, passes)
+    work = DATAFLOWS.index(dataflow), *arrays, groups, m, n, k, passes
+    got = engine_cycles(*work, OVERLAPS.index(overlap))
     assert got == array_cycles(array, groups, m, n, k, passes)
     assert got * array.peak_macs_per_cycle >= groups * m * n * k * passes
+    assert got <= engine_cycles(*work)
+
+
+def test_overlap_hides_the_skew_of_all_folds_but_one():
+    """A 3x3 convolution of ResNet-8: 64 to 64 channels, 8 x 8 pixels, on an 8 x 8 array."""
+    work = 8, 8, 1, 1, 64, 64, 9 * 64, 1
+    folds = 8 * 72
+    assert engine_cycles(DATAFLOWS.index("ws"), *work, 0) == folds * (64 + 22)
+    assert engine_cycles(DATAFLOWS.index("ws"), *work, 1) == folds * 64 + 22
 
 
 @MANY
