@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dovetail.errors import NetworkError
+from dovetail.ir.window import Window
 
 VIEW_KINDS = frozenset({"reshape", "flatten", "squeeze", "unsqueeze", "identity", "dropout"})
 """Operators that rename data without moving it: they cost nothing on any engine."""
@@ -100,6 +101,7 @@ class Operator:
         einsum: its contraction, or None for a named non-Einsum operator.
         vector_ops: scalar operations of a non-Einsum operator on a vector unit; 0 for an Einsum,
             and for operators that only move data.
+        window: of a pooling over two spatial dimensions; None where nothing is known of it.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Operator:
     outputs: tuple[str, ...]
     einsum: Einsum | None = None
     vector_ops: int = 0
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         if not self.outputs:

@@ -88,11 +88,12 @@ class Assembler:
 
     def vector(
         self, name: str, kind: str, inputs: Sequence[Value], outputs: Sequence[Value],
-        work: int | None = None,
+        work: int | None = None, window: Window | None = None,
     ) -> None:  # fmt: skip
-        """Adds an operator without an Einsum; `work` as in `operators.vector`."""
+        """Adds an operator without an Einsum; `work` and `window` as in `operators.vector`."""
         read, written = self._tensors_of(inputs), self._tensors_of(outputs)
-        self._append(operators.vector(self._fresh(name), kind, read, written, work_elements=work))
+        name = self._fresh(name)
+        self._append(operators.vector(name, kind, read, written, work_elements=work, window=window))
 
     def conv(
         self, name: str, x: Value, weight: Value, output: Value, window: Window,

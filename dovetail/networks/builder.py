@@ -11,6 +11,7 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
 from dovetail.networks import operators
+from dovetail.networks.operators import Window
 from dovetail.networks.windows import Padding, Pair, axis_index, broadcast, make_window, output_size
 
 POOL_KINDS = ("maxpool", "avgpool")
@@ -167,7 +168,7 @@ class NetworkBuilder:
         window = make_window(name, (h, w), kernel, kernel if stride is None else stride, padding, 1)
         shape = (n, c, *output_size(name, window, h, w, ceil=ceil))
         work = math.prod(shape) * math.prod(window.kernel)
-        return self._vector(name, kind, (x,), shape, work)
+        return self._vector(name, kind, (x,), shape, work, window=window)
 
     def global_pool(self, x: str, kind: str = "avgpool", *, name: str | None = None) -> str:
         """Pools x (N, C, H, W) into (N, C, 1, 1)."""
@@ -288,11 +289,14 @@ class NetworkBuilder:
     def _vector(
         self, name: str, kind: str, inputs: Sequence[str], shape: Sequence[int],
         work_elements: int | None = None, number_format: NumberFormat | None = None,
+        window: Window | None = None,
     ) -> str:  # fmt: skip
         read = tuple(self._get(x) for x in inputs)
         output = self._tensor(name, shape, number_format)
         return self._append(
-            operators.vector(name, kind, read, (output,), work_elements=work_elements)
+            operators.vector(
+                name, kind, read, (output,), work_elements=work_elements, window=window
+            )
         )
 
     def _append(self, operator: Operator) -> str:

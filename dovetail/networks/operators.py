@@ -7,12 +7,11 @@ whose scalar operations are counted by `SCALAR_OPS`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from dovetail.errors import NetworkError
 from dovetail.ir.operator import Access, Affine, Einsum, Operator
 from dovetail.ir.tensor import Tensor
-from dovetail.networks.shapes import window_outputs
+from dovetail.ir.window import Window as Window
 
 SCALAR_OPS: dict[str, int] = {
     # elementwise, one pass
@@ -42,48 +41,6 @@ SCALAR_OPS: dict[str, int] = {
 Transcendental functions count one operation each (a special-function lane), composite ones the
 operations they are made of; erf and GELU use a polynomial of degree 5 (Abramowitz-Stegun 7.1.26).
 """
-
-
-MAX_STEP = 2**31
-"""Bound of a window's numbers, so that positions stay far from 64 bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A sliding window of a convolution or pooling.
-
-    Attributes:
-        kernel: (rows, columns).
-        stride: (rows, columns).
-        padding: (top, left, bottom, right) zeros.
-        dilation: (rows, columns).
-    """
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    dilation: tuple[int, int] = (1, 1)
-
-    def __post_init__(self) -> None:
-        if min(*self.kernel, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
-            raise NetworkError(
-                f"window {self}: kernel, stride and dilation must be >= 1, padding >= 0"
-            )
-        if max(*self.kernel, *self.stride, *self.dilation, *self.padding) > MAX_STEP:
-            raise NetworkError(f"window {self}: no number may exceed 2^31")
-
-    def output(self, height: int, width: int, *, ceil: bool = False) -> tuple[int, int]:
-        """Output rows and columns over an input of `height` x `width`.
-
-        Raises:
-            NetworkError: if the window does not fit the padded input.
-        """
-        top, left, bottom, right = self.padding
-        p, q = window_outputs(
-            (height, width), self.kernel, self.stride, (top, left), (bottom, right),
-            self.dilation, ceil=ceil,
-        )  # fmt: skip
-        return p, q
 
 
 def conv2d(
@@ -197,6 +154,7 @@ def vector(
     outputs: tuple[Tensor, ...],
     *,
     work_elements: int | None = None,
+    window: Window | None = None,
 ) -> Operator:
     """A non-Einsum operator of `kind`, a key of `SCALAR_OPS` or a view kind.
 
@@ -207,6 +165,7 @@ def vector(
         outputs: tensors written.
         work_elements: units of work that `SCALAR_OPS` counts; all output elements by default.
             Pooling passes output elements x window elements, reductions their input elements.
+        window: of a pooling over two spatial dimensions.
 
     Raises:
         NetworkError: if the kind is unknown.
@@ -218,6 +177,7 @@ def vector(
         tuple(t.name for t in inputs),
         tuple(t.name for t in outputs),
         vector_ops=SCALAR_OPS.get(kind, 0) * work,
+        window=window,
     )
     _need(name, operator.is_view or kind in SCALAR_OPS, f"unknown vector operator '{kind}'")
     return operator

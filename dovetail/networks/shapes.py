@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dovetail.errors import NetworkError
+from dovetail.ir.window import window_outputs as window_outputs
 
 Shape = tuple[int, ...]
 
@@ -163,44 +164,6 @@ def slice_length(extent: int, start: int, stop: int, step: int) -> int:
 def replaced(x: Shape, axis: int, extent: int) -> Shape:
     """Shape with one extent replaced."""
     return (*x[:axis], extent, *x[axis + 1 :])
-
-
-def window_outputs(
-    sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], begin: Sequence[int],
-    end: Sequence[int], dilation: Sequence[int], *, ceil: bool = False,
-) -> Shape:  # fmt: skip
-    """Output extents of a window of any number of dimensions.
-
-    Args:
-        sizes: input extents.
-        kernel: window extents.
-        stride: steps.
-        begin: zeros before each extent.
-        end: zeros after each extent.
-        dilation: distances of neighbouring taps.
-        ceil: rounds up, with windows that start inside the input or its leading zeros.
-
-    Raises:
-        NetworkError: if the window does not fit.
-    """
-    if min(*kernel, *stride, *dilation) < 1 or min(*begin, *end) < 0:
-        raise NetworkError(
-            f"window {list(kernel)}, stride {list(stride)}, dilation {list(dilation)}, padding "
-            f"{[*begin, *end]}: kernel, stride and dilation must be >= 1, padding >= 0"
-        )
-    result = []
-    for size, k, s, b, e, d in zip(sizes, kernel, stride, begin, end, dilation, strict=True):
-        room = size + b + e - d * (k - 1) - 1
-        if room < 0:
-            raise NetworkError(
-                f"window of {k} taps, dilation {d} does not fit an extent of {size} with padding "
-                f"{b} and {e}"
-            )
-        steps = -(-room // s) if ceil else room // s
-        if ceil and steps * s >= size + b:
-            steps -= 1
-        result.append(steps + 1)
-    return tuple(result)
 
 
 def same_padding(

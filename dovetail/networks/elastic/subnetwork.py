@@ -136,7 +136,10 @@ class _Graph:
 
     def pool(self, x: Tensor) -> Tensor:
         out = self.activation("pool.out", (1, x.shape[1]))
-        self.operators.append(vector("pool", "avgpool", (x,), (out,), work_elements=x.elements))
+        window = Window((x.shape[2], x.shape[3]))
+        self.operators.append(
+            vector("pool", "avgpool", (x,), (out,), work_elements=x.elements, window=window)
+        )
         return out
 
     def classifier(self, x: Tensor, classes: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.ir.tensor import NumberFormat
+from dovetail.ir.window import Window
 from dovetail.networks.assembly import Array, Assembler, Value
 from dovetail.networks.onnx_ops.attributes import Attributes
 from dovetail.networks.onnx_ops.formats import format_of_array
@@ -122,7 +123,7 @@ class Node(Attributes):
     def emit(
         self, kind: str, shape: Shape, inputs: Sequence[Value] | None = None, *,
         work: int | None = None, fold: Fold | None = None, form: NumberFormat | None = None,
-        extra: Sequence[Extra] = (),
+        extra: Sequence[Extra] = (), window: Window | None = None,
     ) -> Value:  # fmt: skip
         """Adds an operator that writes output 0, or folds it if all inputs are constant.
 
@@ -134,15 +135,16 @@ class Node(Attributes):
             fold: computes the output's elements from those of `inputs`.
             form: number format of the output, that of the first input by default.
             extra: index, shape and format of further outputs, written if anything reads them.
+            window: of a pooling over two spatial dimensions.
         """
-        return self.emit_many(kind, [shape], inputs, work=work, fold=fold, form=form, extra=extra)[
-            0
-        ]
+        return self.emit_many(
+            kind, [shape], inputs, work=work, fold=fold, form=form, extra=extra, window=window
+        )[0]
 
     def emit_many(
         self, kind: str, shapes: Sequence[Shape], inputs: Sequence[Value] | None = None, *,
         work: int | None = None, fold: Fold | None = None, form: NumberFormat | None = None,
-        extra: Sequence[Extra] = (),
+        extra: Sequence[Extra] = (), window: Window | None = None,
     ) -> list[Value]:  # fmt: skip
         """Adds an operator that writes the first outputs, like `emit`; `fold` returns a list."""
         read = list(self.given() if inputs is None else inputs)
@@ -163,17 +165,18 @@ class Node(Attributes):
         else:
             main = [_activation(n, s, form) for n, s in zip(names, shapes, strict=True)]
             more = [_activation(*entry) for entry in wanted]
-            self._append(kind, read, main, more, work)
+            self._append(kind, read, main, more, work, window)
         return [self.define(value) for value in (*main, *more)][: len(main)]
 
     def _append(
-        self, kind: str, read: list[Value], main: list[Value], more: list[Value], work: int | None
-    ) -> None:
+        self, kind: str, read: list[Value], main: list[Value], more: list[Value],
+        work: int | None, window: Window | None,
+    ) -> None:  # fmt: skip
         work = sum(value.elements for value in main) if work is None else work
         written = [value for value in (*main, *more) if not value.constant]
         if written:
             full = [value for value in read if value.elements]
-            self.scope.graph.vector(self.name, kind, full, written, work)
+            self.scope.graph.vector(self.name, kind, full, written, work, window)
 
     def output(self, index: int = 0) -> str:
         """Name of output `index`; a made-up one if it is left out."""

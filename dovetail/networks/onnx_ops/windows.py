@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dovetail.ir.window import Window
 from dovetail.networks.onnx_ops.formats import INT64
 from dovetail.networks.onnx_ops.node import Node
 from dovetail.networks.shapes import Shape, same_padding, window_outputs
@@ -25,6 +26,17 @@ class Windows:
     end: Shape
     dilation: Shape
     ceil: bool = False
+
+    @property
+    def flat(self) -> Window | None:
+        """The same as a window over rows and columns; None of another rank."""
+        if len(self.kernel) != 2:
+            return None
+        pads = (self.begin[0], self.begin[1], self.end[0], self.end[1])
+        kernel, stride, dilation = self.kernel, self.stride, self.dilation
+        return Window(
+            (kernel[0], kernel[1]), (stride[0], stride[1]), pads, (dilation[0], dilation[1])
+        )
 
     def outputs(self, sizes: Shape) -> Shape:
         """Output extents over an input of `sizes`."""
@@ -78,7 +90,8 @@ def pool(node: Node) -> None:
     window = window_of(node, x.shape[2:])
     shape = (*x.shape[:2], *window.outputs(x.shape[2:]))
     work = math.prod(shape) * math.prod(window.kernel)
-    node.emit(POOLS[node.op], shape, [x], work=work, extra=[(1, shape, INT64)])
+    flat = window.flat if node.op != "LpPool" else None
+    node.emit(POOLS[node.op], shape, [x], work=work, extra=[(1, shape, INT64)], window=flat)
 
 
 def global_pool(node: Node) -> None:
@@ -86,4 +99,6 @@ def global_pool(node: Node) -> None:
     x = node.image()
     node.integer("p", 2)
     shape = (*x.shape[:2], *(1 for _ in x.shape[2:]))
-    node.emit(POOLS[node.op], shape, [x], work=x.elements)
+    known = len(x.shape) == 4 and node.op != "GlobalLpPool"
+    window = Window((x.shape[2], x.shape[3])) if known else None
+    node.emit(POOLS[node.op], shape, [x], work=x.elements, window=window)

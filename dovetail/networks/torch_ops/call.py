@@ -9,6 +9,7 @@ from typing import Any
 
 from dovetail.errors import NetworkError
 from dovetail.ir.tensor import BFLOAT16, INT8, NumberFormat
+from dovetail.ir.window import Window
 from dovetail.networks.assembly import Assembler, Value
 from dovetail.networks.shapes import Shape
 
@@ -99,10 +100,13 @@ class Call:
             raise self.fail("returns no tensor")
         return self.outputs[0]
 
-    def emit(self, kind: str, inputs: Sequence[Value], work: int | None = None) -> None:
+    def emit(
+        self, kind: str, inputs: Sequence[Value], work: int | None = None,
+        window: Window | None = None,
+    ) -> None:  # fmt: skip
         """Adds an operator without an Einsum that writes the results that are used."""
         read = [value for value in inputs if not value.is_immediate]
-        self.graph.vector(self.name, kind, read, self.outputs, work)
+        self.graph.vector(self.name, kind, read, self.outputs, work, window)
 
     def made(self, suffix: str, shape: Shape, form: NumberFormat | None = None) -> Value:
         """A value between two operators of this call."""

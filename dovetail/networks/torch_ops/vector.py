@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dovetail.ir.window import Window
 from dovetail.networks.torch_ops.call import Call
 
 ELEMENTWISE: dict[str, str] = {
@@ -86,8 +87,9 @@ def pool(call: Call) -> None:
     """max_pool and avg_pool: one unit of work per window element."""
     x = call.tensor("self", "input")
     rank = int(call.op.split("_pool")[1][0])
-    taps = math.prod(call.spatial("kernel_size", rank, 1))
-    call.emit(POOLS[call.op], [x], call.elements * taps)
+    kernel = call.spatial("kernel_size", rank, 1)
+    window = _window(call, kernel) if rank == 2 else None
+    call.emit(POOLS[call.op], [x], call.elements * math.prod(kernel), window)
 
 
 def adaptive_pool(call: Call) -> None:
@@ -95,6 +97,21 @@ def adaptive_pool(call: Call) -> None:
     x = call.tensor("self", "input")
     rank = int(call.op.split("_pool")[1][0])
     work = math.prod(x.shape[:-rank])
-    for size, steps in zip(x.shape[-rank:], call.output.shape[-rank:], strict=True):
-        work *= sum(-(-(i + 1) * size // steps) - i * size // steps for i in range(steps))
-    call.emit(ADAPTIVE_POOLS[call.op], [x], work)
+    sizes, counts = x.shape[-rank:], call.output.shape[-rank:]
+    steps = tuple(size // count for size, count in zip(sizes, counts, strict=True))
+    even = all(size % count == 0 for size, count in zip(sizes, counts, strict=True))
+    window = Window((steps[0], steps[1]), (steps[0], steps[1])) if rank == 2 and even else None
+    for size, count in zip(sizes, counts, strict=True):
+        work *= sum(-(-(i + 1) * size // count) - i * size // count for i in range(count))
+    call.emit(ADAPTIVE_POOLS[call.op], [x], work, window)
+
+
+def _window(call: Call, kernel: tuple[int, ...]) -> Window:
+    """Window of a two-dimensional pooling; its stride is the kernel by default."""
+    stride = call.spatial("stride", 2, 1) if call.get("stride") else kernel
+    top, left = call.spatial("padding", 2, 0)
+    dilation = call.spatial("dilation", 2, 1)
+    return Window(
+        (kernel[0], kernel[1]), (stride[0], stride[1]), (top, left, top, left),
+        (dilation[0], dilation[1]),
+    )  # fmt: skip
