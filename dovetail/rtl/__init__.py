@@ -2,8 +2,32 @@
 
 from pathlib import Path
 
+_FOLDER = Path(__file__).resolve().parent
+_ORDER = (
+    "dovetail_isa_pkg",
+    "dovetail_delay",
+    "dovetail_pe",
+    "dovetail_systolic_array",
+    "dovetail_ram",
+    "dovetail_double_buffer",
+    "dovetail_fifo",
+    "dovetail_burst",
+    "dovetail_words",
+    "dovetail_tokens",
+    "dovetail_channel",
+    "dovetail_sequencer",
+    "dovetail_fetch",
+    "dovetail_load",
+    "dovetail_window",
+    "dovetail_execute",
+    "dovetail_requantize",
+    "dovetail_store",
+    "dovetail_accelerator",
+)
+"""The package first, then every module after those that it instantiates."""
+
 
 def sources() -> list[Path]:
-    """All SystemVerilog files, each module after those that it instantiates."""
-    modules = ("dovetail_delay", "dovetail_pe", "dovetail_systolic_array")
-    return [Path(__file__).resolve().parent / f"{module}.sv" for module in modules]
+    """All SystemVerilog files of the accelerator, in the order in which tools may read them."""
+    paths = (_FOLDER / f"{name}.sv" for name in _ORDER)
+    return [path for path in paths if path.exists()]
