@@ -1,15 +1,10 @@
 """Bit-exact integer semantics: what the gates compute, as numpy functions.
 
 Integers are two's complement. Accumulators wrap around; only requantization saturates.
-
-References:
-    Yao et al., "HAWQ-V3: Dyadic Neural Network Quantization", ICML 2021, section 3.1: a rescaling
-    is a multiplication by an integer b and a shift right by c bits, b / 2^c.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +13,7 @@ from numpy.typing import NDArray
 
 from dovetail.errors import NetworkError
 from dovetail.ir.space import IntArray
+from dovetail.networks.dyadic import dyadic as dyadic
 from dovetail.networks.operators import Window
 
 EXACT_IN_DOUBLE = 2**53
@@ -131,31 +127,6 @@ def requantize(
     rounded = (acc * multiplier + half) >> shift
     # Clipping first keeps the sum with the zero point inside 64 bits; the result is the same.
     return np.clip(np.clip(rounded, low - zero_point, high - zero_point) + zero_point, low, high)
-
-
-def dyadic(scale: float, multiplier_bits: int = 31) -> tuple[int, int]:
-    """The dyadic number nearest to a real scale.
-
-    Args:
-        scale: positive; below 2^multiplier_bits.
-        multiplier_bits: width of the multiplier, 1 to 31.
-
-    Returns:
-        (multiplier, shift) with multiplier / 2^shift = scale up to a relative error of
-        2^-multiplier_bits; the error grows where scales below 2^-31 would need a shift above 62.
-
-    Raises:
-        NetworkError: if no such pair exists.
-    """
-    if not (math.isfinite(scale) and scale > 0 and 1 <= multiplier_bits <= 31):
-        raise NetworkError(f"scale {scale} in {multiplier_bits} bits: must be positive, 1 to 31")
-    shift = min(multiplier_bits - math.frexp(scale)[1], 62)
-    multiplier = round(math.ldexp(scale, shift))
-    if multiplier == 2**multiplier_bits:
-        multiplier, shift = multiplier // 2, shift - 1
-    if shift < 0 or multiplier == 0:
-        raise NetworkError(f"scale {scale}: must be within 2^-63 and 2^{multiplier_bits}")
-    return multiplier, shift
 
 
 def _integers(what: str, values: NDArray[Any] | int) -> IntArray:
