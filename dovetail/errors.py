@@ -10,7 +10,9 @@ DovetailError
 ├── ProblemError        a design problem or a budget that makes no sense
 ├── OutputError         a result that cannot be written where the user asked
 ├── ReportError         a report file that cannot be read
-└── MissingExtraError   an optional dependency or tool that is not installed
+├── ToolError           an external tool that fails or takes too long
+├── MissingToolError    an external tool that is not installed
+└── MissingExtraError   an optional dependency that is not installed
 """
 
 from __future__ import annotations
@@ -53,6 +55,17 @@ class OutputError(DovetailError):
 
 class ReportError(DovetailError):
     """A file holds no report."""
+
+
+class ToolError(DovetailError):
+    """An external tool fails, or takes longer than it may."""
+
+
+class MissingToolError(DovetailError):
+    """An external tool is missing; the message says how to install it."""
+
+    def __init__(self, feature: str, tool: str, install: str) -> None:
+        super().__init__(f"{feature} needs '{tool}', which is not installed: {install}")
 
 
 class UnknownNameError(DovetailError):
