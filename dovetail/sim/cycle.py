@@ -6,25 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dovetail.arch.table import Design
+from dovetail.arch.systolic import MACHINES, SystolicArray
+from dovetail.arch.table import Design, design_row
 from dovetail.errors import MappingError
+from dovetail.ir import isa, program
+from dovetail.ir.executable import Executable
 from dovetail.ir.program import (
     INITIAL_TOKENS,
-    HardwareLoop,
-    Instruction,
     Load,
     MatrixMultiply,
     Program,
     Store,
-    Token,
     VectorOperate,
 )
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.sim import queues
+from dovetail.sim import queues, rtl_timing
+from dovetail.sim.code import TOKEN_ORDER, Chain, Cost, Instruction, compile_chain, queue_of
 from dovetail.sim.tiles import engine_cycles, scratchpad_words, transfer_cycles
 
-TOKEN_ORDER = tuple(Token)
+RTL = MACHINES.index("rtl")
 MAX_EVENTS = 2_000_000
+CREDITS = np.array([INITIAL_TOKENS.get(token, 0) for token in TOKEN_ORDER], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ class Timing:
     events: tuple[Event, ...] = ()
 
 
-def instruction_cycles(instruction: Instruction, design: FloatArray) -> int:
-    """Cycles that an instruction holds its engine or the DRAM channel.
+def instruction_cycles(instruction: program.Instruction, design: FloatArray) -> int:
+    """Cycles that an instruction holds its engine or the DRAM channel of the ideal machine.
 
     Args:
         instruction: what runs.
@@ -99,111 +101,137 @@ def words(instruction: MatrixMultiply, design: FloatArray) -> tuple[int, int, in
     return a, b, c
 
 
+def cost_on(design: FloatArray) -> Cost:
+    """What instructions take on a design: cycles, and whether they need the DRAM channel."""
+
+    def cost(item: Instruction) -> tuple[int, bool]:
+        if isinstance(item, isa.Instruction):
+            return rtl_timing.duration(item, design), rtl_timing.moves(item)
+        cycles = instruction_cycles(item, design)
+        return cycles, cycles > 0 and isinstance(item, Load | Store)
+
+    return cost
+
+
 def run(program: Program, design: FloatArray, *, trace: bool = False) -> Timing:
-    """Simulates a Program.
+    """Simulates a Program: that of the machine for which it was made.
 
     Args:
-        program: instructions of one operator.
+        program: instructions of one operator, of `dovetail.ir.program` or `dovetail.ir.isa`.
         design: row of `Design` columns of the accelerator.
         trace: record every execution (up to 2 million); slower, as nothing is fast-forwarded.
 
     Raises:
         MappingError: if the program deadlocks: a token is waited for that nothing signals.
     """
-    code = _Code(design)
-    code.add(program.body)
-    start, arrays = code.finish()
-    runs = np.zeros(len(code.instructions), dtype=np.int64)
-    events = np.zeros((MAX_EVENTS if trace else 0, 4), dtype=np.int64)
-    credits = np.array([INITIAL_TOKENS.get(token, 0) for token in TOKEN_ORDER], dtype=np.int64)
-    kind, argument, duration, waits, signals = arrays
-    end, traced, stuck = queues.run_queues(
-        start, kind, argument, duration, waits, signals, credits, code.loops, runs, events
-    )
-    if stuck:
-        raise MappingError(f"program of '{program.operator}' deadlocks: its tokens do not balance")
-    counted = tuple(zip(code.instructions, runs.tolist(), strict=True))
+    fetch = rtl_timing.FETCH if design[Design.MACHINE] == RTL else 0
+    chain = compile_chain([program], cost_on(design), lambda _number, _entries: 0, fetch)
+    done = run_chain(chain, trace=trace)
+    code = chain.codes[0]
     busy = sum(
-        count * code.cycles[i]
-        for i, (instruction, count) in enumerate(counted)
-        if isinstance(instruction, MatrixMultiply | VectorOperate)
+        count * cycles
+        for item, cycles, count in zip(
+            code.instructions, code.cycles, done.runs.tolist(), strict=True
+        )
+        if queue_of(item) == queues.EXECUTE_QUEUE
     )
     return Timing(
-        cycles=int(end),
+        cycles=int(done.cycles[0]),
         engine_cycles=busy,
         fill=code.cycles[0],
         drain=code.last_store,
-        runs=counted,
+        runs=tuple(zip(code.instructions, done.runs.tolist(), strict=True)),
         events=tuple(
             Event(code.instructions[i], int(queue), int(first), int(last))
-            for i, queue, first, last in events[:traced].tolist()
+            for i, queue, first, last in done.trace.tolist()
         ),
     )
 
 
-class _Code:
-    """Compiles a Program to one instruction stream per queue."""
+@dataclass(frozen=True)
+class ChainTiming:
+    """What Programs took that ran one after the other.
 
-    def __init__(self, design: FloatArray) -> None:
-        self.design = design
-        self.instructions: list[Instruction] = []
-        self.cycles: list[int] = []
-        self.loops = 0
-        self.last_store = 0
-        self._numbers: dict[Instruction, int] = {}
-        self._streams: list[list[tuple[int, int, int, int, int]]] = [[], [], []]
+    Attributes:
+        cycles: (programs,) of each, its overhead included.
+        runs: how often each instruction ran, `Chain.runs_at` says whose.
+        trace: (events, 4) instruction, queue, start, end; cycles since its queues started.
+        events: (programs,) rows of `trace` up to each one's end.
+        overhead: (programs,) cycles before each one's queues start, part of `cycles`.
+    """
 
-    def add(self, body: tuple[Instruction | HardwareLoop, ...], depth: int = 0) -> None:
-        if depth > queues.MAX_DEPTH:
-            raise MappingError(f"hardware loops nest deeper than {queues.MAX_DEPTH}")
-        for item in body:
-            if isinstance(item, HardwareLoop):
-                self._add_loop(item, depth)
-            else:
-                self._add_instruction(item)
+    cycles: IntArray
+    runs: IntArray
+    trace: IntArray
+    events: IntArray
+    overhead: IntArray
 
-    def _add_loop(self, loop: HardwareLoop, depth: int) -> None:
-        number = self.loops
-        self.loops += 1
-        begins = [len(stream) for stream in self._streams]
-        for stream in self._streams:
-            stream.append((queues.LOOP_BEGIN, number, loop.count, 0, 0))
-        self.add(loop.body, depth + 1)
-        for stream, begin in zip(self._streams, begins, strict=True):
-            if len(stream) == begin + 1:
-                stream.pop()  # this queue has no instruction in the loop
-            else:
-                stream.append((queues.LOOP_END, number, begin, 0, 0))
+    @property
+    def total(self) -> int:
+        """Cycles of all."""
+        return int(self.cycles.sum())
 
-    def _add_instruction(self, item: Instruction) -> None:
-        if item not in self._numbers:
-            self._numbers[item] = len(self.instructions)
-            self.instructions.append(item)
-            self.cycles.append(instruction_cycles(item, self.design))
-        number = self._numbers[item]
-        queue = {Load: queues.LOAD_QUEUE, Store: queues.STORE_QUEUE}.get(
-            type(item), queues.EXECUTE_QUEUE
-        )
-        if queue == queues.STORE_QUEUE:
-            self.last_store = self.cycles[number]
-        masks = (_mask(item.waits), _mask(item.signals))
-        self._streams[queue].append((queues.INSTRUCTION, number, self.cycles[number], *masks))
-
-    def finish(self) -> tuple[IntArray, tuple[IntArray, ...]]:
-        """First entry of each queue, and the code as columns."""
-        starts: list[int] = []
-        rows: list[tuple[int, int, int, int, int]] = []
-        for stream in self._streams:
-            offset = len(rows)
-            starts.append(offset)
-            for kind, number, value, waits, signals in stream:
-                moved = value + offset if kind == queues.LOOP_END else value
-                rows.append((kind, number, moved, waits, signals))
-            rows.append((queues.HALT, 0, 0, 0, 0))
-        table = np.array(rows, dtype=np.int64)
-        columns = tuple(np.ascontiguousarray(table[:, i]) for i in range(5))
-        return np.array(starts, dtype=np.int64), columns
+    def history(self, number: int) -> list[tuple[int, int, int, int]]:
+        """(queue, index within the queue, start, end) of every instruction of a Program."""
+        first = int(self.events[number - 1]) if number else 0
+        counts = [0] * queues.QUEUES
+        found = []
+        for _, queue, start, end in self.trace[first : int(self.events[number])].tolist():
+            found.append((queue, counts[queue], start, end))
+            counts[queue] += 1
+        return found
 
 
-def _mask(tokens: tuple[Token, ...]) -> int:
-    return sum(1 << TOKEN_ORDER.index(token) for token in tokens)
+def run_chain(chain: Chain, *, trace: bool = False) -> ChainTiming:
+    """Simulates compiled Programs, one after the other.
+
+    Args:
+        chain: from `compile_chain`.
+        trace: see `run`.
+
+    Raises:
+        MappingError: if a program deadlocks.
+    """
+    count = len(chain.names)
+    runs = np.zeros(int(chain.runs_at[-1]), dtype=np.int64)
+    cycles, events = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    table = np.zeros((MAX_EVENTS if trace else 0, 4), dtype=np.int64)
+    stuck = queues.run_chain(
+        chain.code_at, chain.start, chain.code, CREDITS, chain.loops, chain.runs_at,
+        chain.overhead, chain.fetch, runs, table, cycles, events,
+    )  # fmt: skip
+    if stuck >= 0:
+        name = chain.names[stuck]
+        raise MappingError(f"program of '{name}' deadlocks: its tokens do not balance")
+    return ChainTiming(cycles, runs, table[: int(events[-1])], events, chain.overhead)
+
+
+def compile_executable(executable: Executable, design: SystolicArray | FloatArray) -> Chain:
+    """Compiles the segments of an executable, for any number of `run_chain`.
+
+    Args:
+        executable: lowered for the same array, bus and scratchpads.
+        design: accelerator, or its row of `Design` columns.
+    """
+    row = design_row(design) if isinstance(design, SystolicArray) else design
+    share, latency = rtl_timing.channel_share(row[Design.BANDWIDTH]), int(row[Design.LATENCY])
+
+    def overhead(number: int, _entries: int) -> int:
+        body = executable.segments[number].size - rtl_timing.ENTRY_BYTES
+        return rtl_timing.segment_overhead(body, share, latency)
+
+    programs = [segment.program for segment in executable.segments]
+    return compile_chain(programs, cost_on(row), overhead, rtl_timing.FETCH)
+
+
+def run_executable(
+    executable: Executable, design: SystolicArray | FloatArray, *, trace: bool = False
+) -> ChainTiming:
+    """Simulates an executable: cycles of each segment, its fetch included, and of all.
+
+    Args:
+        executable: see `compile_executable`, which is most of the work.
+        design: see `compile_executable`.
+        trace: see `run`.
+    """
+    return run_chain(compile_executable(executable, design), trace=trace)

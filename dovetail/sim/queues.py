@@ -23,9 +23,9 @@ FAR = 2**62
 
 @kernel
 def _snapshot(
-    now: int, loop: int, pc: IntArray, free: IntArray, channel: int, left: IntArray,
-    depth: IntArray, stack: IntArray, held: IntArray, head: IntArray, ring: IntArray,
-    load_first: bool, out: IntArray,
+    now: int, loop: int, pc: IntArray, free: IntArray, read: IntArray, channel: int,
+    left: IntArray, depth: IntArray, stack: IntArray, held: IntArray, head: IntArray,
+    ring: IntArray, load_first: bool, out: IntArray,
 ) -> None:  # fmt: skip
     """State relative to `now` and to the execute queue's iteration of `loop`.
 
@@ -36,8 +36,9 @@ def _snapshot(
     for queue in range(QUEUES):
         out[at] = pc[queue]
         out[at + 1] = max(0, free[queue] - now)
-        out[at + 2] = depth[queue]
-        at += 3
+        out[at + 2] = max(0, read[queue] - now)
+        out[at + 3] = depth[queue]
+        at += 4
         for level in range(MAX_DEPTH):
             value = 0
             if level < depth[queue]:
@@ -59,7 +60,7 @@ def _snapshot(
             at += 1
 
 
-SNAPSHOT = QUEUES * (3 + MAX_DEPTH) + 2 + TOKENS * (1 + RING)
+SNAPSHOT = QUEUES * (4 + MAX_DEPTH) + 2 + TOKENS * (1 + RING)
 
 
 @kernel
@@ -77,7 +78,8 @@ def _request(free: int, waits: int, held: IntArray, head: IntArray, ring: IntArr
 @kernel
 def run_queues(
     start: IntArray, kind: IntArray, argument: IntArray, duration: IntArray, waits: IntArray,
-    signals: IntArray, credits: IntArray, loops: int, runs: IntArray, trace: IntArray,
+    signals: IntArray, moves: IntArray, credits: IntArray, loops: int, fetch: int,
+    runs: IntArray, trace: IntArray,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Runs compiled queues to their end.
 
@@ -89,8 +91,11 @@ def run_queues(
             the matching LOOP_BEGIN at LOOP_END.
         waits: (code,) bit mask of tokens.
         signals: (code,) bit mask of tokens.
+        moves: (code,) 1 if an instruction needs the channel.
         credits: (4,) tokens at the start.
         loops: number of loops.
+        fetch: cycles in which a queue reads one entry, instruction or mark. Each reads ahead to
+            its next instruction once the one before has started.
         runs: (instructions,) written: how often each was executed.
         trace: (events, 4) written: instruction, queue, start, end; no fast-forward if it has rows.
 
@@ -99,6 +104,7 @@ def run_queues(
     """
     pc = start.copy()
     free = np.zeros(QUEUES, dtype=np.int64)
+    read = np.full(QUEUES, fetch, dtype=np.int64)
     depth = np.zeros(QUEUES, dtype=np.int64)
     stack = np.zeros((QUEUES, MAX_DEPTH), dtype=np.int64)
     left = np.zeros((QUEUES, loops + 1), dtype=np.int64)
@@ -118,6 +124,8 @@ def run_queues(
         for queue in range(QUEUES):
             while True:
                 at = pc[queue]
+                if kind[at] == LOOP_BEGIN or kind[at] == LOOP_END:
+                    read[queue] += fetch
                 if kind[at] == LOOP_BEGIN:
                     loop = argument[at]
                     stack[queue, depth[queue]] = loop
@@ -139,14 +147,16 @@ def run_queues(
                     if queue == EXECUTE_QUEUE and trace.shape[0] == 0:
                         now = latest  # nothing starts before it any more
                         load_asked = _request(
-                            free[LOAD_QUEUE], waits[pc[LOAD_QUEUE]], held, head, ring
-                        )
+                            max(free[LOAD_QUEUE], read[LOAD_QUEUE]), waits[pc[LOAD_QUEUE]],
+                            held, head, ring,
+                        )  # fmt: skip
                         store_asked = _request(
-                            free[STORE_QUEUE], waits[pc[STORE_QUEUE]], held, head, ring
-                        )
+                            max(free[STORE_QUEUE], read[STORE_QUEUE]), waits[pc[STORE_QUEUE]],
+                            held, head, ring,
+                        )  # fmt: skip
                         _snapshot(
-                            now, loop, pc, free, channel, left, depth, stack, held, head, ring,
-                            load_asked < store_asked, state,
+                            now, loop, pc, free, read, channel, left, depth, stack, held, head,
+                            ring, load_asked < store_asked, state,
                         )  # fmt: skip
                         same = seen_at[loop] >= 0
                         if same:
@@ -164,6 +174,7 @@ def run_queues(
                                 shift = skip * (now - seen_at[loop])
                                 for other in range(QUEUES):
                                     free[other] += shift
+                                    read[other] += shift
                                     if inside[other, loop] == 1:
                                         left[other, loop] -= skip
                                 channel += shift
@@ -188,11 +199,11 @@ def run_queues(
             at = pc[queue]
             if kind[at] == HALT:
                 continue
-            request = _request(free[queue], waits[at], held, head, ring)
+            request = _request(max(free[queue], read[queue]), waits[at], held, head, ring)
             if request == FAR:
                 continue
             begin = request
-            if queue != EXECUTE_QUEUE and duration[at] > 0:
+            if moves[at]:
                 begin = max(begin, channel)
             if begin < earliest or (begin == earliest and request < asked):
                 earliest = begin
@@ -213,7 +224,8 @@ def run_queues(
                 ring[token, (head[token] + held[token]) % RING] = end
                 held[token] += 1
         free[chosen] = end
-        if chosen != EXECUTE_QUEUE and duration[at] > 0:
+        read[chosen] = earliest + fetch
+        if moves[at]:
             channel = end
         runs[argument[at]] += 1
         if events < trace.shape[0]:
@@ -227,4 +239,45 @@ def run_queues(
     for queue in range(QUEUES):
         if kind[pc[queue]] != HALT:
             stuck = 1
-    return max(free.max(), channel), events, stuck
+    return max(free.max(), read.max(), channel), events, stuck
+
+
+@kernel
+def run_chain(
+    code_at: IntArray, start: IntArray, code: IntArray, credits: IntArray, loops: IntArray,
+    runs_at: IntArray, overhead: IntArray, fetch: int, runs: IntArray, trace: IntArray,
+    cycles: IntArray, events: IntArray,
+) -> int:  # fmt: skip
+    """Runs segments one after the other.
+
+    Args:
+        code_at: (segments + 1,) first column of each segment's code.
+        start: (segments, 3) first entry of each queue, counted from there.
+        code: (6, columns) kind, argument, duration, waits, signals, moves as in `run_queues`.
+        credits: (4,) tokens at the start of each segment.
+        loops: (segments,) number of loops.
+        runs_at: (segments + 1,) first of each segment's instructions.
+        overhead: (segments,) cycles before and after the queues run.
+        fetch: see `run_queues`.
+        runs: (instructions,) written, see `run_queues`.
+        trace: (events, 4) written, likewise.
+        cycles: (segments,) written: of each segment's queues.
+        events: (segments,) written: rows of `trace` up to its end.
+
+    Returns:
+        The segment that deadlocked; -1 if none did.
+    """
+    traced = 0
+    for i in range(code_at.shape[0] - 1):
+        first, last = code_at[i], code_at[i + 1]
+        end, count, stuck = run_queues(
+            start[i], code[0, first:last], code[1, first:last], code[2, first:last],
+            code[3, first:last], code[4, first:last], code[5, first:last], credits, loops[i],
+            fetch, runs[runs_at[i] : runs_at[i + 1]], trace[traced:],
+        )  # fmt: skip
+        if stuck:
+            return i
+        traced += count
+        cycles[i] = overhead[i] + end
+        events[i] = traced
+    return -1

@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dovetail.ir import isa
 from dovetail.ir.files import replaced_file
-from dovetail.ir.program import Instruction, Load, MatrixMultiply, Store
+from dovetail.ir.isa import Scratchpad
+from dovetail.ir.program import Load, MatrixMultiply, Store
+from dovetail.sim.code import Instruction
 from dovetail.sim.cycle import Timing
 
 MAX_EVENTS = 500_000
@@ -160,10 +163,17 @@ def _metadata(kind: str, arguments: Event, track: int) -> Event:
 def _title(instruction: Instruction) -> str:
     match instruction:
         case Load(input_bytes=inputs, weight_bytes=weights):
-            parts = ["input"] * (inputs > 0) + ["weight"] * (weights > 0)
-            return f"load {' + '.join(parts) or 'nothing'}"
-        case Store():
+            return _load_title(inputs > 0, weights > 0)
+        case isa.Load():
+            fills = (instruction.fills(target) for target in (Scratchpad.INPUT, Scratchpad.WEIGHT))
+            return _load_title(*fills)
+        case Store() | isa.Store():
             return "store output"
-        case MatrixMultiply():
+        case MatrixMultiply() | isa.Multiply():
             return "matrix multiply"
     return "vector"
+
+
+def _load_title(inputs: bool, weights: bool) -> str:
+    parts = ["input"] * inputs + ["weight"] * weights
+    return f"load {' + '.join(parts) or 'nothing'}"
