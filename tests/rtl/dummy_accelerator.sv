@@ -1,8 +1,8 @@
 /// Stands in for the accelerator where the memory model is tested.
 ///
-/// Reads Reads bursts of 1, 2, ... beats from address_i on, then writes what it read, inverted, in as
-/// many bursts behind it. Traces the bursts as starts and the beats as ends: queue 0 reads, 2 writes.
-/// Broken = 1 changes the address of a burst that waits.
+/// Reads InputDepth bursts of 1, 2, ... beats from address_i on, then writes what it read, inverted,
+/// in as many bursts behind it. Traces bursts as starts, beats as ends: queue 0 reads, 2 writes.
+/// ProgramDepth = 1 breaks a rule of AXI: it changes the address of a burst that waits.
 
 module dovetail_accelerator #(
   parameter bit Stationary   = 1'b1,
@@ -13,11 +13,11 @@ module dovetail_accelerator #(
   parameter int WeightBits   = 8,
   parameter int AccBits      = 32,
   parameter int BusBits      = 32,
-  parameter int InputDepth   = 256,  // bursts
+  parameter int InputDepth   = 256,
   parameter int WeightDepth  = 256,
   parameter int AccDepth     = 256,
   parameter int ParamDepth   = 64,
-  parameter int ProgramDepth = 0     // 1: broken
+  parameter int ProgramDepth = 0
 ) (
   input  logic                 clk_i,
   input  logic                 rst_ni,
@@ -66,7 +66,7 @@ module dovetail_accelerator #(
   localparam int Beats = Bursts * (Bursts + 1) / 2;
 
   logic [BusBits-1:0] data [Beats];
-  logic [31:0] ar_q, ar_beat_q, r_q, aw_q, aw_beat_q, w_q, w_burst_q, w_index_q, b_q;
+  logic [31:0] ar_q, ar_beat_q, r_q, aw_q, aw_beat_q, w_q, w_burst_q, w_index_q, b_q, age_q;
   logic        busy_q, ar, r, aw, w, b, reading;
 
   assign ar = m_axi_arvalid_o & m_axi_arready_i;
@@ -85,8 +85,9 @@ module dovetail_accelerator #(
 
   always_ff @(posedge clk_i) begin
     if (start_i) begin
-      {ar_q, ar_beat_q, r_q, aw_q, aw_beat_q, w_q, w_burst_q, w_index_q, b_q} <= '0;
+      {ar_q, ar_beat_q, r_q, aw_q, aw_beat_q, w_q, w_burst_q, w_index_q, b_q, age_q} <= '0;
     end else begin
+      age_q     <= age_q + 1;
       ar_q      <= ar_q + 32'(ar);
       ar_beat_q <= ar_beat_q + (ar ? ar_q + 1 : 0);
       r_q       <= r_q + 32'(r);
@@ -105,7 +106,7 @@ module dovetail_accelerator #(
   assign reading = busy_q & (r_q != Beats);
 
   assign m_axi_arvalid_o = reading & (ar_q != Bursts);
-  assign m_axi_araddr_o  = address_i + (ar_beat_q + (ProgramDepth == 1 ? r_q : 0)) * (BusBits / 8);
+  assign m_axi_araddr_o  = address_i + (ar_beat_q + (ProgramDepth == 1 ? age_q : 0)) * (BusBits / 8);
   assign m_axi_arlen_o   = ar_q[7:0];
   assign m_axi_arsize_o  = 3'($clog2(BusBits / 8));
   assign m_axi_arburst_o = 2'b01;

@@ -1,0 +1,232 @@
+"""The gates: runs a program on the RTL under a simulator and reads what it did when."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dovetail.arch.systolic import SystolicArray
+from dovetail.errors import ToolError
+from dovetail.ir.executable import Bytes, Executable
+from dovetail.sim.simulators import Bench, build
+
+QUEUES = 3
+STATIONARY = {"os": 0, "ws": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The memory's speed.
+
+    Attributes:
+        latency: cycles from a read burst's acceptance, before the first beat's own.
+        bandwidth_256ths: in 1/256 byte per cycle.
+        stalls: seed of random backpressure; 0 for none, else times mean nothing.
+    """
+
+    latency: int
+    bandwidth_256ths: int
+    stalls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTrace:
+    """What the gates did in one segment; cycles from the start signal.
+
+    Attributes:
+        start: its fetch starts.
+        run: its queues start; -1 if they never do.
+        starts: per queue, the cycle in which each instruction is given to its engine.
+        ends: per queue, the cycle after each instruction's last.
+    """
+
+    start: int
+    run: int
+    starts: tuple[tuple[int, ...], ...]
+    ends: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RtlRun:
+    """A finished run of the gates.
+
+    Attributes:
+        cycles: until the accelerator is done; -1 if it never is.
+        segments: what happened in each.
+        memory: after the run; empty if it failed.
+        failure: the rule that was broken or the limit that was passed; empty if none.
+    """
+
+    cycles: int
+    segments: tuple[SegmentTrace, ...]
+    memory: Bytes
+    failure: str
+
+
+def parameters(design: SystolicArray, *, param_depth: int, program_depth: int) -> dict[str, int]:
+    """Parameters of `dovetail_accelerator` for a design.
+
+    Args:
+        design: an RTL machine.
+        param_depth: parameter words.
+        program_depth: entries per queue.
+    """
+    return {
+        "Stationary": STATIONARY[design.dataflow],
+        "Overlap": int(design.fold_overlap == "full"),
+        "Rows": design.rows,
+        "Cols": design.cols,
+        "InputBits": design.input_bits,
+        "WeightBits": design.weight_bits,
+        "AccBits": design.accumulator_bits,
+        "BusBits": design.bus_bits,
+        "InputDepth": design.half_words("input"),
+        "WeightDepth": design.half_words("weight"),
+        "AccDepth": design.half_words("output"),
+        "ParamDepth": param_depth,
+        "ProgramDepth": program_depth,
+    }
+
+
+def channel(design: SystolicArray, stalls: int = 0) -> Channel:
+    """The memory of a design."""
+    return Channel(design.dram_latency_cycles, design.bandwidth_256ths, stalls)
+
+
+def run_executable(
+    executable: Executable,
+    design: SystolicArray,
+    memory: Bytes,
+    simulator: str = "verilator",
+    *,
+    limit: int = 2**31,
+    waves: str | None = None,
+) -> RtlRun:
+    """Builds the gates of a design and runs an executable on them.
+
+    Args:
+        executable: what to run.
+        design: that it was lowered to.
+        memory: its memory with an input, `executable.size` bytes.
+        simulator: "verilator" or "icarus".
+        limit: cycles after which it is given up.
+        waves: FST file to write.
+
+    Raises:
+        MissingToolError, ToolError: if the gates cannot be built or run.
+    """
+    values = parameters(
+        design, param_depth=executable.param_depth, program_depth=executable.program_depth
+    )
+    bench = build(values, simulator, memory_bytes=len(memory), waves=waves is not None)
+    return run(bench, memory, channel(design), address=executable.start, limit=limit, waves=waves)
+
+
+def run(
+    bench: Bench,
+    memory: Bytes,
+    speed: Channel,
+    *,
+    address: int = 0,
+    limit: int = 2**31,
+    waves: str | None = None,
+    coverage: str | None = None,
+) -> RtlRun:
+    """Runs a built bench on a memory.
+
+    Args:
+        bench: see `build`.
+        memory: bytes from address 0.
+        speed: of the memory.
+        address: of the first segment.
+        limit: cycles after which it is given up.
+        waves: FST file to write.
+        coverage: coverage file to write.
+
+    Raises:
+        ToolError: if the simulator itself fails.
+    """
+    words = -(-len(memory) // bench.bus_bytes)
+    with tempfile.TemporaryDirectory(prefix="dovetail-") as name:
+        folder = Path(name)
+        _write_image(folder / "image.hex", memory, bench.bus_bytes)
+        plusargs: dict[str, object] = {
+            "image": folder / "image.hex", "dump": folder / "dump.hex",
+            "trace": folder / "trace.txt", "words": words, "address": address, "limit": limit,
+            "latency": speed.latency, "bandwidth": speed.bandwidth_256ths, "stalls": speed.stalls,
+        }  # fmt: skip
+        plusargs |= {"waves": waves} if waves else {}
+        plusargs |= {"coverage": coverage} if coverage else {}
+        output = _call(bench.command, plusargs)
+        cycles, failure = _outcome(output)
+        segments = read_trace((folder / "trace.txt").read_text())
+        after = np.zeros(0, np.uint8) if failure else _read_dump(folder / "dump.hex", len(memory))
+    return RtlRun(cycles, segments, after, failure)
+
+
+def _call(command: Sequence[str], plusargs: Mapping[str, object]) -> str:
+    arguments = [f"+{name}={value}" for name, value in plusargs.items()]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def _outcome(output: str) -> tuple[int, str]:
+    """Cycles and failure from what the bench prints."""
+    for line in output.splitlines():
+        if "RULE " in line:
+            return -1, "RULE " + line.partition("RULE ")[2].strip()
+        if line.startswith("LIMIT"):
+            return -1, "the accelerator is not done within the limit"
+        if line.startswith("DONE "):
+            return int(line.split()[1]), ""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    raise ToolError(f"the simulator failed: {lines[-1] if lines else 'no output'}")
+
+
+def _write_image(path: Path, memory: Bytes, bus_bytes: int) -> None:
+    padded = np.zeros(-(-len(memory) // bus_bytes) * bus_bytes, dtype=np.uint8)
+    padded[: len(memory)] = memory
+    # Hex digits of a word start with its highest byte.
+    text = padded.reshape(-1, bus_bytes)[:, ::-1].tobytes().hex("\n", bus_bytes)
+    path.write_text(text + "\n")
+
+
+def _read_dump(path: Path, size: int) -> Bytes:
+    """Bytes of the memory after a run; unknown digits read as a byte of 0xFF or as an error."""
+    lines = path.read_text().split()
+    text = "".join(lines)
+    width = len(lines[0]) // 2
+    if "x" in text:
+        number = next(i for i, line in enumerate(lines) if "x" in line)
+        raise ToolError(f"memory word {number} holds unknown bits: {lines[number]}")
+    data = np.frombuffer(bytes.fromhex(text), dtype=np.uint8)
+    return np.ascontiguousarray(data.reshape(-1, width)[:, ::-1].reshape(-1)[:size])
+
+
+def read_trace(text: str) -> tuple[SegmentTrace, ...]:
+    """Segments of a bench's trace."""
+    starts: list[int] = []
+    runs: list[int] = []
+    events: dict[str, list[list[list[int]]]] = {"s": [], "e": []}
+    for line in text.splitlines():
+        kind, *numbers = line.split()
+        if kind == "g":
+            starts.append(int(numbers[0]))
+            runs.append(-1)
+            for lists in events.values():
+                lists.append([[] for _ in range(QUEUES)])
+        elif kind == "r":
+            runs[-1] = int(numbers[0])
+        else:
+            events[kind][-1][int(numbers[0])].append(int(numbers[1]))
+    columns = zip(starts, runs, events["s"], events["e"], strict=True)
+    return tuple(SegmentTrace(g, r, _frozen(s), _frozen(e)) for g, r, s, e in columns)
+
+
+def _frozen(lists: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(items) for items in lists)
