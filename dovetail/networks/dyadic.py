@@ -55,7 +55,7 @@ def pair(first: float, second: float, bits: int = 16) -> tuple[int, int, float]:
     """
     limit = 2 ** (bits - 1) - 1
     large, small = max(abs(first), abs(second)), min(abs(first), abs(second))
-    if not math.isfinite(large) or small <= 0 or small * limit < large:
+    if not (math.isfinite(first) and math.isfinite(second) and 0 < large <= small * limit):
         raise NetworkError(
             f"scales {first} and {second}: must be finite, and differ by less than {limit} times"
         )
