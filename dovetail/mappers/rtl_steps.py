@@ -222,6 +222,8 @@ class VectorSteps(_Frame):
         words, lanes = self.out_words(index), self.design.lanes
         window = self.window(index, words, self.pad)
         first = self.fill(index, self.source, at[0], 0, words, lanes)
+        if first == NO_FILL:
+            first = self._one_word(at[0])
         if isinstance(self.layer, Pooling):
             mode = isa.VectorMode.MAX if self.layer.kind == "max" else isa.VectorMode.SUM
             yield Load(first)
@@ -233,6 +235,11 @@ class VectorSteps(_Frame):
                 _stacked(window), isa.VectorMode.SUM, self.layer.weight_a, self.layer.weight_b
             )
         yield self.store(index, at)
+
+    def _one_word(self, address: int) -> Fill:
+        """For a tile of padding: vector instructions take a new half of the inputs always."""
+        beats = self.design.lanes * self.design.input_bits // self.design.bus_bits
+        return Fill(Transfer(address, 1, 0, 1, 0, beats), Scratchpad.INPUT, 0, beats)
 
 
 def _stacked(window: isa.Window) -> isa.Window:
