@@ -318,7 +318,6 @@ module dovetail_accelerator #(
   );
 
   dovetail_store #(
-    .Rows(Rows),
     .Cols(Cols),
     .InputBits(InputBits),
     .AccBits(AccBits),

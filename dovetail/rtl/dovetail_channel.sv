@@ -32,8 +32,8 @@ module dovetail_channel (
     end else begin
       load_owns_q  <= (load_owns_q | load_grant_o) & ~load_done_i;
       store_owns_q <= (store_owns_q | store_grant_o) & ~store_done_i;
-      // A load that still waits was first if the store did not ask up to now.
-      load_first_q <= load_ask_i & ~load_grant_o & (load_first_q | ~store_ask_i);
+      // A load that still waits is before every store that did not ask up to now.
+      load_first_q <= load_ask_i & ~load_grant_o & (load_first_q | ~store_ask_i | store_grant_o);
     end
   end
 
