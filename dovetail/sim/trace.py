@@ -8,7 +8,7 @@ trace viewers; the arguments of an event hold its exact cycles.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,7 @@ class _Trace:
     _arguments: dict[Instruction, Event] = field(default_factory=dict)
 
     def events(self) -> Iterator[Event]:
-        yield _metadata("process_name", {"name": "accelerator"}, OPERATOR_TRACK)
-        for track, name in enumerate(TRACKS, start=OPERATOR_TRACK):
-            yield _metadata("thread_name", {"name": name}, track)
-            yield _metadata("thread_sort_index", {"sort_index": track}, track)
+        yield from process(PROCESS, "accelerator")
         for name, timing in zip(self.names, self.timings, strict=True):
             if timing is not None:
                 yield from self._operator(name, timing)
@@ -66,7 +63,7 @@ class _Trace:
                 self._arguments[item.instruction] = cycles | asdict(item.instruction)
             self.shown += 1
             yield self._event(
-                _title(item.instruction),
+                title(item.instruction),
                 OPERATOR_TRACK + 1 + item.queue,
                 begin + item.start,
                 begin + item.end,
@@ -74,19 +71,7 @@ class _Trace:
             )
 
     def _event(self, name: str, track: int, start: int, end: int, arguments: Event) -> Event:
-        first, last = self._nanoseconds(start), self._nanoseconds(end)
-        return {
-            "name": name,
-            "ph": "X",
-            "pid": PROCESS,
-            "tid": track,
-            "ts": first / 1000,
-            "dur": (last - first) / 1000,
-            "args": arguments,
-        }
-
-    def _nanoseconds(self, cycles: int) -> int:
-        return round(cycles * 1000 / self.clock_mhz)
+        return span(PROCESS, track, name, (start, end), self.clock_mhz, arguments)
 
     def summary(self) -> Event:
         """What the whole trace holds; complete once `events` has ended."""
@@ -148,19 +133,60 @@ def write_trace(
         OutputError: if it cannot be written; nothing is left behind.
     """
     trace = _Trace(names, timings, clock_mhz, max_events)
+    write_events(path, trace.events(), trace.summary)
+
+
+def write_events(path: Path | str, events: Iterable[Event], summary: Callable[[], Event]) -> None:
+    """Writes a trace file.
+
+    Args:
+        path: the file to write.
+        events: may be a generator.
+        summary: called when all events are written.
+
+    Raises:
+        OutputError: if it cannot be written; nothing is left behind.
+    """
     with replaced_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"displayTimeUnit": "ns", "traceEvents": [\n')
-        for number, event in enumerate(trace.events()):
+        for number, event in enumerate(events):
             file.write(",\n" if number else "")
             file.write(json.dumps(event, allow_nan=False))
-        file.write(f'\n], "otherData": {json.dumps(trace.summary(), allow_nan=False)}}}\n')
+        file.write(f'\n], "otherData": {json.dumps(summary(), allow_nan=False)}}}\n')
 
 
-def _metadata(kind: str, arguments: Event, track: int) -> Event:
-    return {"name": kind, "ph": "M", "pid": PROCESS, "tid": track, "args": arguments}
+def process(number: int, name: str) -> Iterator[Event]:
+    """Names a process and its tracks."""
+    yield _metadata("process_name", {"name": name}, number, OPERATOR_TRACK)
+    yield _metadata("process_sort_index", {"sort_index": number}, number, OPERATOR_TRACK)
+    for track, title_ in enumerate(TRACKS, start=OPERATOR_TRACK):
+        yield _metadata("thread_name", {"name": title_}, number, track)
+        yield _metadata("thread_sort_index", {"sort_index": track}, number, track)
 
 
-def _title(instruction: Instruction) -> str:
+def span(
+    process_number: int, track: int, name: str, cycles: tuple[int, int], clock_mhz: float,
+    arguments: Event,
+) -> Event:  # fmt: skip
+    """An event from one cycle to another."""
+    first, last = (round(cycle * 1000 / clock_mhz) for cycle in cycles)
+    return {
+        "name": name,
+        "ph": "X",
+        "pid": process_number,
+        "tid": track,
+        "ts": first / 1000,
+        "dur": (last - first) / 1000,
+        "args": arguments,
+    }
+
+
+def _metadata(kind: str, arguments: Event, process_number: int, track: int) -> Event:
+    return {"name": kind, "ph": "M", "pid": process_number, "tid": track, "args": arguments}
+
+
+def title(instruction: Instruction) -> str:
+    """What an instruction is called on its track."""
     match instruction:
         case Load(input_bytes=inputs, weight_bytes=weights):
             return _load_title(inputs > 0, weights > 0)
