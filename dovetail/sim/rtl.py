@@ -154,7 +154,7 @@ def run(
     words = -(-len(memory) // bench.bus_bytes)
     with tempfile.TemporaryDirectory(prefix="dovetail-") as name:
         folder = Path(name)
-        _write_image(folder / "image.hex", memory, bench.bus_bytes)
+        (folder / "image.hex").write_text(hex_words(memory, bench.bus_bytes))
         plusargs: dict[str, object] = {
             "image": folder / "image.hex", "dump": folder / "dump.hex",
             "trace": folder / "trace.txt", "words": words, "address": address, "limit": limit,
@@ -188,12 +188,12 @@ def _outcome(output: str) -> tuple[int, str]:
     raise ToolError(f"the simulator failed: {lines[-1] if lines else 'no output'}")
 
 
-def _write_image(path: Path, memory: Bytes, bus_bytes: int) -> None:
+def hex_words(memory: Bytes, bus_bytes: int) -> str:
+    """Bytes as `$readmemh` reads them, one bus word per line."""
     padded = np.zeros(-(-len(memory) // bus_bytes) * bus_bytes, dtype=np.uint8)
     padded[: len(memory)] = memory
     # Hex digits of a word start with its highest byte.
-    text = padded.reshape(-1, bus_bytes)[:, ::-1].tobytes().hex("\n", bus_bytes)
-    path.write_text(text + "\n")
+    return padded.reshape(-1, bus_bytes)[:, ::-1].tobytes().hex("\n", bus_bytes) + "\n"
 
 
 def _read_dump(path: Path, size: int) -> Bytes:
