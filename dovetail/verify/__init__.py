@@ -1,0 +1,1 @@
+"""Verification: random programs through the simulator, the interpreter and the gates."""
