@@ -44,6 +44,8 @@ class Op(Column):
     IN_ELEMENTS = auto()  # of a vector operator
     OUT_ELEMENTS = auto()
     VECTOR_OPS = auto()
+    OPERANDS = auto()  # tensors that a vector operator of the RTL machine reads
+    WIDE = auto()  # 1 if the RTL machine stores whole accumulators
 
 
 class Tile(Column):

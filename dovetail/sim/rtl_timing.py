@@ -18,7 +18,7 @@ FETCH = 2
 """Cycles in which a queue reads one entry."""
 LOAD_OVERHEAD = 2
 NO_LOAD = 1
-STORE_OVERHEAD = 4
+STORE_OVERHEAD = 11
 WS_OVERHEAD = 3
 OS_OVERHEAD = 3
 VECTOR_OVERHEAD = 4
