@@ -242,9 +242,10 @@ module dovetail_store #(
 
   logic [7:0] length, beat_q;  // beat_q: beats of this burst that have been taken
 
+  // As deep as it takes from a burst's address to its data, so that bursts of one beat flow.
   dovetail_fifo #(
     .Width(8),
-    .Depth(2)
+    .Depth(4)
   ) u_lengths (
     .clk_i,
     .rst_ni,
