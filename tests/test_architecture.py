@@ -25,7 +25,7 @@ ORDER = (
     {"sim"},
     {"mappers"},
     {"flow"},
-    {"verify"},
+    {"verify", "building"},
     {"envs"},
     {"agents"},
     {"studies"},
