@@ -65,7 +65,12 @@ def simulated_spans(timing: ChainTiming) -> tuple[SegmentSpans, ...]:
 
 def gate_spans(run: RtlRun) -> tuple[SegmentSpans, ...]:
     """What the gates did; instructions that never ended are left out."""
-    ends = [*(segment.start for segment in run.segments[1:]), run.cycles]
+    last = max(
+        (end for segment in run.segments for queue in segment.ends for end in queue), default=0
+    )
+    # done_o rises one cycle after the end of the last segment.
+    done = run.cycles - 1 if run.cycles > 0 else last
+    ends = [*(segment.start for segment in run.segments[1:]), done]
     return tuple(
         SegmentSpans(
             segment.start,
