@@ -18,6 +18,7 @@ from dovetail.errors import ProblemError, StudyError
 from dovetail.sim.simulators import require_tools
 from dovetail.verify.case import Case
 from dovetail.verify.check import Gates, Outcome, check
+from dovetail.verify.coverage import Point, read_counts
 from dovetail.verify.draw import draw_case, draw_prepared
 from dovetail.verify.points import POINTS
 
@@ -66,6 +67,7 @@ class Tally:
     elaborations: set[str] = field(default_factory=set)
     points: Counter[str] = field(default_factory=Counter)
     mismatches: list[Outcome] = field(default_factory=list)
+    coverage: Counter[Point] = field(default_factory=Counter)
     seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -165,12 +167,21 @@ def run_campaign(
             tally.add(outcome)
             if log is not None:
                 log.append(outcome)
+            if plan.coverage is not None:
+                _add_coverage(plan.coverage / f"{outcome.case}.dat", tally.coverage)
             tell("run", tally.cases, plan.cases, len(tally.mismatches))
             if len(tally.mismatches) >= MOST_MISMATCHES:
                 break
         pool.shutdown(cancel_futures=True)
     tally.seconds = time.monotonic() - begun
     return tally
+
+
+def _add_coverage(path: Path, counts: Counter[Point]) -> None:
+    """Adds a case's counts and deletes its file: they are large."""
+    if path.exists():
+        counts.update(read_counts(path))
+        path.unlink()
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -185,9 +196,9 @@ def _build(
     firsts = {name.rsplit("-", 1)[0]: name for name in reversed(wanted)}
     gates = Gates(plan.simulator, coverage="" if plan.coverage else None)
     futures = [pool.submit(_build_one, name, gates) for name in firsts.values()]
-    for count, future in enumerate(futures):
-        tell("build", count, len(futures), 0)
+    for count, future in enumerate(futures, start=1):
         future.result()
+        tell("build", count, len(futures), 0)
 
 
 def _build_one(name: str, gates: Gates) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from dovetail.verify.case import Case
 from dovetail.verify.points import points
 from dovetail.verify.work import Work, prepare
 
+Watch = Callable[[Work, ChainTiming, rtl.RtlRun], None]
 QUEUE_NAMES = ("load", "execute", "store")
 MEMORY_BYTES = 2**20
 DONE = 1
@@ -89,13 +91,16 @@ def _bench(values: tuple[tuple[str, int], ...], simulator: str, waves: bool, cov
     return build(dict(values), simulator, memory_bytes=MEMORY_BYTES, waves=waves, coverage=cov)
 
 
-def check(case: Case, gates: Gates, work: Work | None = None) -> Outcome:
+def check(
+    case: Case, gates: Gates, work: Work | None = None, watch: Watch | None = None
+) -> Outcome:
     """Runs a case and compares.
 
     Args:
         case: what to run.
         gates: how to simulate the gates.
         work: what the case runs, if known.
+        watch: called with what ran, the simulation and the run of the gates.
 
     Raises:
         DovetailError: if the case is illegal, or the gates cannot be built.
@@ -113,6 +118,8 @@ def check(case: Case, gates: Gates, work: Work | None = None) -> Outcome:
         waves=gates.waves,
         coverage=gates.coverage,
     )
+    if watch is not None:
+        watch(work, timing, seen)
     kind, detail = compare(work, timing, expected, seen, timed=case.stalls == 0)
     count = sum(len(queue) for segment in seen.segments for queue in segment.starts)
     cycles = max(seen.cycles, 0) if case.stalls == 0 else 0

@@ -63,9 +63,7 @@ def candidates(case: Case) -> Iterator[Case]:
     yield from _plainer(case)
     for axis in range(3):
         for value in _below(case.shape[axis]):
-            shape = list(case.shape)
-            shape[axis] = value
-            yield dataclasses.replace(case, shape=tuple(shape))
+            yield dataclasses.replace(case, shape=_with(case.shape, axis, value))
     for i, layer in enumerate(layers):
         for smaller in _layers(layer):
             yield dataclasses.replace(case, layers=(*layers[:i], smaller, *layers[i + 1 :]))
@@ -91,14 +89,10 @@ def _layers(layer: LayerSpec) -> Iterator[LayerSpec]:
         yield dataclasses.replace(layer, outputs=value)
     for axis in range(2):
         for value in _below(layer.kernel[axis]):
-            kernel = list(layer.kernel)
-            kernel[axis] = value
-            yield dataclasses.replace(layer, kernel=tuple(kernel))
+            yield dataclasses.replace(layer, kernel=_with(layer.kernel, axis, value))
     for axis in range(4):
         for value in [v for v in (0, layer.padding[axis] - 1) if 0 <= v < layer.padding[axis]]:
-            padding = list(layer.padding)
-            padding[axis] = value
-            yield dataclasses.replace(layer, padding=tuple(padding))
+            yield dataclasses.replace(layer, padding=_with(layer.padding, axis, value))
 
 
 def _designs(case: Case) -> Iterator[Case]:
@@ -110,6 +104,11 @@ def _designs(case: Case) -> Iterator[Case]:
             smaller = {**design, name: value // 2}
             elaboration = dataclasses.replace(case.elaboration, design=smaller)
             yield dataclasses.replace(case, elaboration=elaboration)
+
+
+def _with(values: tuple[int, ...], axis: int, value: int) -> Any:
+    """The tuple with one number replaced."""
+    return (*values[:axis], value, *values[axis + 1 :])
 
 
 def _below(value: int) -> list[int]:
