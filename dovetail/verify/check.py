@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,13 @@ class Gates:
         simulator: "verilator" or "icarus".
         coverage: file of line and toggle counts to write; None for none.
         waves: FST file to write; None for none.
+        sources: of the accelerator; None for the package's own.
     """
 
     simulator: str = "verilator"
     coverage: str | None = None
     waves: str | None = None
+    sources: tuple[Path, ...] | None = None
 
     def bench(self, case: Case) -> Bench:
         """The test bench for a case, built or from the cache."""
@@ -83,12 +86,18 @@ class Gates:
             gates.base(), param_depth=gates.param_depth, program_depth=gates.program_depth
         )
         options = (self.waves is not None, self.coverage is not None)
-        return _bench(tuple(values.items()), self.simulator, *options)
+        return _bench(tuple(values.items()), self.simulator, *options, self.sources)
 
 
 @lru_cache(maxsize=64)
-def _bench(values: tuple[tuple[str, int], ...], simulator: str, waves: bool, cov: bool) -> Bench:
-    return build(dict(values), simulator, memory_bytes=MEMORY_BYTES, waves=waves, coverage=cov)
+def _bench(
+    values: tuple[tuple[str, int], ...], simulator: str, waves: bool, coverage: bool,
+    sources: tuple[Path, ...] | None,
+) -> Bench:  # fmt: skip
+    return build(
+        dict(values), simulator, sources=sources, memory_bytes=MEMORY_BYTES, waves=waves,
+        coverage=coverage,
+    )  # fmt: skip
 
 
 def check(
