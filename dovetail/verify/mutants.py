@@ -103,8 +103,8 @@ MEMORY = (
            "the first beat is repeated"),
     Mutant("store", "half_q    <= clear_i | (half_q ^ start_i);", "half_q    <= clear_i | half_q;",
            "never changes halves"),
-    Mutant("store", "assign wlast_o   = beat_q == length;", "assign wlast_o   = beat_q >= length - 1'b1;",
-           "wlast a beat early"),
+    Mutant("store", "assign wlast_o   = beat_q == length;",
+           "assign wlast_o   = beat_q >= length - 1'b1;", "wlast a beat early"),
     Mutant("store", "bvalid_i & all_bursts_q & (pending_q == PendingBits'(1))",
            "bvalid_i & all_bursts_q", "done at the first response"),
     Mutant("store", "awvalid_o = address_valid & (flowing_q | out_valid)",
@@ -112,8 +112,8 @@ MEMORY = (
 )  # fmt: skip
 
 VALUES = (
-    Mutant("requantize", "sum_q        <= acc + AccBits'(bias);", "sum_q        <= acc - AccBits'(bias);",
-           "bias has the wrong sign"),
+    Mutant("requantize", "sum_q        <= acc + AccBits'(bias);",
+           "sum_q        <= acc - AccBits'(bias);", "bias has the wrong sign"),
     Mutant("requantize", "+ $signed(ResultBits'(shifted_q[0]));", ";", "rounds down"),
     Mutant("requantize", "{product_q, 1'b0}) >>> shift_3_q", "{product_q, 1'b0}) >> shift_3_q",
            "shifts in zeros"),
