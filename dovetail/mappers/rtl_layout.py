@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.arch.systolic import SystolicArray
-from dovetail.errors import MappingError
 from dovetail.ir.executable import Bytes, Machine, Region, pack_lanes
 from dovetail.ir.space import IntArray
 from dovetail.mappers.rtl_shape import LayerShape
@@ -49,8 +48,6 @@ def place(
         region = Region(tensor.name, address, *tensor.shape, pitch, bits)
         regions.append(region)
         address = aligned(address + region.size)
-    if address > 2**32:
-        raise MappingError(f"network '{network.name}' needs {address} B: at most 4 GiB")
     return tuple(regions)
 
 
