@@ -8,12 +8,15 @@ import pytest
 from dovetail.errors import MappingError, NetworkError
 from dovetail.mappers.calibrate import calibrate, synthetic
 from dovetail.mappers.quantize import quantize
+from dovetail.mappers.rtl_lower import lower
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.twins import structure, twins_of
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.quantized import Addition, Convolution, Pooling
 from dovetail.networks.registry import load_network
+from dovetail.sim.interpreter import execute
 from dovetail.sim.values_network import reference
+from dovetail.verify.networks import MICRO
 
 TWINS = ("resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder")
 
@@ -189,3 +192,15 @@ def test_parameters_must_have_their_shapes():
         quantize(network, parameters=parameters)
     with pytest.raises(NetworkError, match="images"):
         quantize(network, images=np.zeros((2, 3, 9, 7), dtype=np.float32))
+
+
+@pytest.mark.parametrize("dataflow", ["ws", "os"])
+@pytest.mark.parametrize("name", ["small", "resnet8", "ds_cnn"])
+def test_lowered_networks_compute_their_integers(name, dataflow):
+    made = quantize(small() if name == "small" else load_network(name))
+    executable = lower(made, MICRO.replace({"dataflow": dataflow}))
+    image = np.random.default_rng(4).integers(-128, 128, made.tensor(made.input).shape)
+    memory = executable.memory(image)
+    execute(executable, memory)
+    for tensor, values in reference(made, image).items():
+        assert (executable.region(tensor).unpack(memory) == values).all(), tensor

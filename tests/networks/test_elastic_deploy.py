@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dovetail.mappers.rtl_lower import lower
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.twins import structure
 from dovetail.networks.elastic.data import load_dataset
@@ -13,7 +14,9 @@ from dovetail.networks.elastic.deploy import BIAS_LIMIT, deploy, stored_images
 from dovetail.networks.elastic.inference import Classifier
 from dovetail.networks.elastic.training import TrainingArgs, train
 from dovetail.networks.quantized import Addition, Convolution
+from dovetail.sim.interpreter import execute
 from dovetail.sim.values_network import reference
+from dovetail.verify.networks import MICRO
 from tests.networks.elastic_helpers import TINY
 
 DATA = load_dataset("digits").head(300, 60)
@@ -105,3 +108,15 @@ def test_a_residual_keeps_the_ratio_of_its_scales(classifier):
     with torch.inference_mode():
         inner = float(shared.log_add_step[bits].exp())
     assert add.weight_a / add.weight_b == pytest.approx(inner / before, rel=1e-4)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=["largest", "smallest"])
+def test_a_lowered_sub_network_gives_its_logits(classifier, choice):
+    sub = TINY.decode(choice)
+    network = deploy(classifier, sub)
+    executable = lower(network, MICRO)
+    for image in stored_images(classifier, sub)[:4]:
+        memory = executable.memory(image.astype(np.int64))
+        execute(executable, memory)
+        logits = reference(network, image)["logits"]
+        assert (executable.region("logits").unpack(memory) == logits).all()
