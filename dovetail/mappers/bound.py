@@ -7,108 +7,15 @@ all tiles were alike. Mappers rank candidates by it; the winner is costed exactl
 
 from __future__ import annotations
 
-from enum import auto
-
 from numpy import ceil, floor  # these stay floating-point in compiled code; those of math do not
 
-from dovetail.arch.table import Column, Design
-from dovetail.ir.space import FloatArray, IntArray
-from dovetail.sim.closed_form import operand_bits, operand_passes
-from dovetail.sim.columns import IS, OS, Op
+from dovetail.arch.table import Design
+from dovetail.ir.space import FloatArray
+from dovetail.mappers.terms import Term
+from dovetail.sim.columns import IS, OS
 from dovetail.sim.kernel import kernel
-from dovetail.sim.tiles import widest_span
 
 LATENCY, ENERGY, EDP = range(3)
-
-
-class Term(Column):
-    """What all tilings of one operator on one design share (float64)."""
-
-    ROWS = auto()
-    COLS = auto()
-    ARRAYS = auto()
-    DATAFLOW = auto()
-    PASSES = auto()
-    G = auto()
-    N = auto()
-    K = auto()
-    C = auto()
-    P = auto()
-    Q = auto()
-    KERNEL = auto()  # R S
-    R = auto()
-    S = auto()
-    STRIDE_H = auto()
-    STRIDE_W = auto()
-    REACH_H = auto()  # rows that one window spans
-    REACH_W = auto()
-    HEIGHT = auto()
-    WIDTH = auto()
-    HIGH = auto()  # input rows that all outputs span
-    WIDE = auto()
-    ONE_HIGH = auto()  # input rows that one output spans
-    ROOM_IN = auto()  # elements in half the input scratchpad
-    ROOM_W = auto()
-    ROOM_OUT = auto()
-    BANDWIDTH = auto()
-    LATENCY = auto()
-    BYTES_IN = auto()  # per element
-    BYTES_W = auto()
-    BYTES_OUT = auto()
-    EPILOGUE = auto()  # cycles per output element
-    OVERLAP = auto()
-
-
-TERMS = len(Term)
-
-
-@kernel
-def fill_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None:
-    """Fills the shared terms of a (design, operator) pair.
-
-    Args:
-        design: row of `Design` columns.
-        op: row of `Op` columns with engine ARRAY.
-        terms: (TERMS,), written.
-    """
-    bits_in, bits_w, bits_out = operand_bits(design, op)
-    P, Q, R, S = op[Op.P], op[Op.Q], op[Op.R], op[Op.S]
-    sh, sw, dh, dw = op[Op.STRIDE_H], op[Op.STRIDE_W], op[Op.DILATION_H], op[Op.DILATION_W]
-    H, W = op[Op.HEIGHT], op[Op.WIDTH]
-    terms[Term.ROWS] = design[Design.ROWS]
-    terms[Term.COLS] = design[Design.COLS]
-    terms[Term.ARRAYS] = design[Design.ARRAYS]
-    terms[Term.DATAFLOW] = design[Design.DATAFLOW]
-    terms[Term.PASSES] = operand_passes(design, bits_in, bits_w)
-    terms[Term.G] = op[Op.G]
-    terms[Term.N] = op[Op.N]
-    terms[Term.K] = op[Op.K]
-    terms[Term.C] = op[Op.C]
-    terms[Term.P] = P
-    terms[Term.Q] = Q
-    terms[Term.KERNEL] = R * S
-    terms[Term.R] = R
-    terms[Term.S] = S
-    terms[Term.STRIDE_H] = sh
-    terms[Term.STRIDE_W] = sw
-    terms[Term.REACH_H] = (R - 1) * dh + 1
-    terms[Term.REACH_W] = (S - 1) * dw + 1
-    terms[Term.HEIGHT] = H
-    terms[Term.WIDTH] = W
-    terms[Term.HIGH] = widest_span(P, R, sh, dh, H)
-    terms[Term.WIDE] = widest_span(Q, S, sw, dw, W)
-    terms[Term.ONE_HIGH] = widest_span(1, R, sh, dh, H)
-    terms[Term.ROOM_IN] = floor(design[Design.INPUT_HALF] * 8 / bits_in)
-    terms[Term.ROOM_W] = floor(design[Design.WEIGHT_HALF] * 8 / bits_w)
-    terms[Term.ROOM_OUT] = floor(design[Design.OUTPUT_HALF] * 8 / design[Design.ACCUMULATOR_BITS])
-    terms[Term.BANDWIDTH] = design[Design.BANDWIDTH]
-    terms[Term.LATENCY] = design[Design.LATENCY]
-    terms[Term.BYTES_IN] = bits_in / 8
-    terms[Term.BYTES_W] = bits_w / 8
-    terms[Term.BYTES_OUT] = bits_out / 8
-    outputs = op[Op.G] * op[Op.N] * op[Op.K] * P * Q
-    terms[Term.OVERLAP] = design[Design.OVERLAP]
-    terms[Term.EPILOGUE] = op[Op.EPILOGUE_OPS] / outputs / design[Design.LANES]
 
 
 @kernel
@@ -132,8 +39,8 @@ def place(
 
     Args:
         terms: from `fill_terms`.
-        tn: output channels.
-        tc: input channels.
+        tn: units of output channels.
+        tc: units of input channels.
         limit: most output pixels, over all groups of the tile.
 
     Returns:
@@ -157,7 +64,7 @@ def place(
         if groups > 1:
             whole = tn == terms[Term.K] and tc == terms[Term.C]
             groups = min(
-                groups if whole else 1.0,
+                terms[Term.MOST_G] if whole else 1.0,
                 floor(limit / (N * P * Q)),
                 floor(terms[Term.ROOM_W] / weights),
                 floor(max_out / (N * P * Q)),
@@ -227,8 +134,8 @@ def regular_key(
         tb: its images.
         tp: its output rows.
         tq: its output columns.
-        tn: its output channels.
-        tc: its input channels.
+        tn: its units of output channels.
+        tc: its units of input channels.
     """
     rows, cols, K, C = terms[Term.ROWS], terms[Term.COLS], terms[Term.K], terms[Term.C]
     kernel, groups = terms[Term.KERNEL], terms[Term.G]
@@ -238,19 +145,19 @@ def regular_key(
     nn, nk, ng = _parts(K, tn), _parts(C, tc), _parts(groups, tg)
     m = tb * tp * tq
     dataflow = int(terms[Term.DATAFLOW])
-    skew = rows + cols - 2
+    stay, skew = terms[Term.STAY], terms[Term.SKEW]
     if dataflow == OS:
         across, down = _folds(K, tn, cols), _folds(pixels, m, rows)
-        stream, fills = depth, nk
+        stream, fills, stay = depth * terms[Term.STREAMED], nk, 0.0
     elif dataflow == IS:
         across, down = _folds(pixels, m, cols), _folds(depth, tc * kernel, rows)
-        stream, fills, skew = K, nn, skew + rows
+        stream, fills = K, nn
     else:
         across, down = _folds(K, tn, cols), _folds(depth, tc * kernel, rows)
-        stream, fills, skew = pixels, nm, skew + rows
+        stream, fills = pixels, nm
     outer = ng * nm * nn
     steps = outer * nk
-    engine = groups * across * down * (stream * terms[Term.PASSES] + fills * skew)
+    engine = groups * across * down * (stream * terms[Term.PASSES] + fills * (stay + skew))
     if terms[Term.ARRAYS] > 1:
         waves = groups * across * down * fills / steps  # folds of one step
         engine *= ceil(waves / terms[Term.ARRAYS]) / waves
@@ -258,7 +165,8 @@ def regular_key(
     if terms[Term.OVERLAP] > 0:
         folds = ceil(groups * across * down * fills / steps / terms[Term.ARRAYS])
         once = stream * terms[Term.PASSES] / fills
-        compute = (folds - 1) * max(once, skew - rows - cols + 2) + once + skew
+        compute = stay + (folds - 1) * max(once, stay) + once + skew
+    compute += terms[Term.WORK_MORE]
 
     bandwidth, latency = terms[Term.BANDWIDTH], terms[Term.LATENCY]
     high = terms[Term.HIGH] + (np_ - 1) * max(0.0, terms[Term.REACH_H] - terms[Term.STRIDE_H])
@@ -269,6 +177,7 @@ def regular_key(
     load_in = in_bytes / (ng * nm * nk * bandwidth)  # of one tile
     load_w = w_bytes / (ng * nn * nk * bandwidth)
     store = max(out_bytes / bandwidth, groups * pixels * K * terms[Term.EPILOGUE]) / outer
+    store += terms[Term.STORE_MORE]
     full = latency + load_in + load_w
     if nk > 1:
         total = outer * (max(compute, store + full) + (nk - 1) * max(compute, full))
@@ -289,6 +198,7 @@ def regular_key(
         return key_of(objective, cycles, 0.0, traffic)
     macs = groups * pixels * K * depth
     sums = groups * pixels * K
+    pes = terms[Term.UNIT_K] * terms[Term.UNIT_C]
     if dataflow == OS:
         words_in, words_w, sums = macs / K * across, macs / pixels * down, sums * nk
     elif dataflow == IS:
@@ -299,7 +209,7 @@ def regular_key(
         traffic * design[Design.DRAM_PJ]
         + (words_in * terms[Term.BYTES_IN] + in_bytes) * design[Design.INPUT_PJ]
         + (words_w * terms[Term.BYTES_W] + w_bytes) * design[Design.WEIGHT_PJ]
-        + sums * design[Design.ACCUMULATOR_BITS] / 4 * design[Design.OUTPUT_PJ]
-        + macs * terms[Term.PASSES] * design[Design.MAC_PJ]
+        + sums * terms[Term.UNIT_K] * design[Design.ACCUMULATOR_BITS] / 4 * design[Design.OUTPUT_PJ]
+        + macs * pes * terms[Term.PASSES] * design[Design.MAC_PJ]
     )
     return key_of(objective, cycles, energy, traffic)

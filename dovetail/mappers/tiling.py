@@ -6,7 +6,8 @@ then columns, whole ones first). Partial sums never leave the chip: C is the inn
 `greedy`, which searches use, ranks a dozen candidates as if all their tiles were alike and costs
 only the best exactly. `exhaustive` walks thousands: K halved step by step, C cut into 1, 2, 3, 4,
 6, 8, 12, … parts, and each time every pixel tile that fits; it costs exactly all that come near the
-best. Both return the cheapest by cycles, energy or their product.
+best. Both return the cheapest by cycles, energy or their product. On the RTL machine channels are
+cut in whole words, and vector operators are tiled, too.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import numpy as np
 from dovetail.arch.table import Design
 from dovetail.errors import UnknownNameError
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.bound import TERMS, Term, fill_terms, key_of, place, regular_key
+from dovetail.mappers.bound import key_of, place, regular_key
+from dovetail.mappers.terms import RTL, TERMS, Term, fill_terms
 from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
 from dovetail.sim.kernel import kernel
+from dovetail.sim.rtl_closed_form import rtl_cost
 from dovetail.sim.streaming import vector_cost
 from dovetail.sim.tiles import ceil_div
 
@@ -56,10 +59,18 @@ def mapper_code(name: str) -> int:
 
 
 @kernel
+def _cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArray) -> None:
+    if design[Design.MACHINE] == RTL:
+        rtl_cost(design, op, tile, cost)
+    else:
+        array_cost(design, op, tile, cost)
+
+
+@kernel
 def _exact(
     design: FloatArray, op: IntArray, tile: IntArray, objective: int, cost: FloatArray
 ) -> float:
-    array_cost(design, op, tile, cost)
+    _cost(design, op, tile, cost)
     energy = 0.0
     for column in range(Cost.MAC_ENERGY, Cost.DRAM_ENERGY + 1):
         energy += cost[column]
@@ -69,14 +80,16 @@ def _exact(
 
 @kernel
 def _set(
-    tile: IntArray, order: int, tg: float, tb: float, tp: float, tq: float, tn: float, tc: float
-) -> None:
+    terms: FloatArray, tile: IntArray, order: int,
+    tg: float, tb: float, tp: float, tq: float, tn: float, tc: float,
+) -> None:  # fmt: skip
+    """Writes a tile of tn and tc units of channels."""
     tile[Tile.G] = int(tg)
     tile[Tile.N] = int(tb)
     tile[Tile.P] = int(tp)
     tile[Tile.Q] = int(tq)
-    tile[Tile.K] = int(tn)
-    tile[Tile.C] = int(tc)
+    tile[Tile.K] = int(min(tn * terms[Term.UNIT_K], terms[Term.ALL_K]))
+    tile[Tile.C] = int(min(tc * terms[Term.UNIT_C], terms[Term.ALL_C]))
     tile[Tile.ORDER] = order
 
 
@@ -86,7 +99,7 @@ def _exhaustive(
     tile: IntArray, cost: FloatArray,
 ) -> None:  # fmt: skip
     """Costs every promising candidate exactly, starting from the solution in `best`."""
-    cols, K, C = int(design[Design.COLS]), op[Op.K], op[Op.C]
+    cols, K, C = int(terms[Term.COLS]), int(terms[Term.K]), int(terms[Term.C])
     lowest = _exact(design, op, best, objective, cost)
     tn = K
     while True:
@@ -102,7 +115,7 @@ def _exhaustive(
                     rough = regular_key(design, terms, objective, order, tg, tb, tp, tq, tn, tc)
                     if rough > lowest * PROMISING:
                         continue
-                    _set(tile, order, tg, tb, tp, tq, tn, tc)
+                    _set(terms, tile, order, tg, tb, tp, tq, tn, tc)
                     key = _exact(design, op, tile, objective, cost)
                     if key < lowest:
                         lowest = key
@@ -148,24 +161,23 @@ def _try(
         found = min(found, key)
         if key < lowest:
             lowest = key
-            _set(best, order, tg, tb, tp, tq, tn, tc)
+            _set(terms, best, order, tg, tb, tp, tq, tn, tc)
     return found
 
 
 @kernel
-def _greedy(
-    design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray
-) -> float:
+def _greedy(design: FloatArray, objective: int, terms: FloatArray, best: IntArray) -> float:
     """Ranks few candidates by `regular_key`; returns that of `best`, infinite if none fits.
 
     For every width it tries the deepest tile and the shallowest that fills the array's rows;
     widths are halved until that stops paying. Then width, depth and pixels of the best are halved
     and doubled as long as one of these pays.
     """
-    rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])
-    K, C, kernel = op[Op.K], op[Op.C], op[Op.R] * op[Op.S]
+    rows, cols, kernel = int(terms[Term.ROWS]), int(terms[Term.COLS]), int(terms[Term.KERNEL])
+    K, C = int(terms[Term.K]), int(terms[Term.C])
     room = int(terms[Term.ROOM_W]) // kernel
     shallow = min(C, ceil_div(rows, kernel))
+    unit_k, unit_c = int(terms[Term.UNIT_K]), int(terms[Term.UNIT_C])
     lowest = np.inf
     worse = 0
     tn = K
@@ -192,7 +204,7 @@ def _greedy(
             return lowest
     for _ in range(ROUNDS):
         before = lowest
-        tn, tc = best[Tile.K], best[Tile.C]
+        tn, tc = ceil_div(best[Tile.K], unit_k), ceil_div(best[Tile.C], unit_c)
         pixels = float(best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q])
         half = ceil_div(tc, 2)
         lowest = min(lowest, _try(design, terms, objective, tn, tc, pixels / 2, lowest, best))
@@ -207,6 +219,41 @@ def _greedy(
 
 
 @kernel
+def _vector(
+    design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray,
+    tile: IntArray, cost: FloatArray,
+) -> float:  # fmt: skip
+    """Costs tiles of a vector operator of the RTL machine exactly; infinite if none fits.
+
+    An operator's channels are words of its inputs and outputs alike. Channels and pixels are
+    halved as long as that pays.
+    """
+    operands = max(1, op[Op.OPERANDS])
+    lowest = np.inf
+    tn = int(terms[Term.K])
+    while True:
+        before = lowest
+        last = np.inf
+        limit = np.inf
+        while limit >= 1:
+            tg, tb, tp, tq = place(terms, tn, tn * operands, limit)
+            if tg < 1:
+                break
+            _set(terms, tile, 0, tg, tb, tp, tq, tn, 1)
+            key = _exact(design, op, tile, objective, cost)
+            if key < lowest:
+                lowest = key
+                best[:] = tile
+            if key > last:
+                break
+            last = key
+            limit = tp * tq / 2
+        if tn == 1 or (lowest < np.inf and lowest == before):
+            return lowest
+        tn = ceil_div(tn, 2)
+
+
+@kernel
 def choose_tile(
     design: FloatArray, op: IntArray, objective: int, mapper: int,
     best: IntArray, tile: IntArray, terms: FloatArray, cost: FloatArray,
@@ -215,7 +262,7 @@ def choose_tile(
 
     Args:
         design: row of `Design` columns.
-        op: row of `Op` columns with engine ARRAY.
+        op: row of `Op` columns with engine ARRAY; or VECTOR, on the RTL machine.
         objective: LATENCY, ENERGY or EDP.
         mapper: GREEDY or EXHAUSTIVE.
         best: row of `Tile` columns, written.
@@ -227,11 +274,15 @@ def choose_tile(
         False if no tiling fits the scratchpads.
     """
     fill_terms(design, op, terms)
-    if _greedy(design, op, objective, terms, best) == np.inf:
-        return False
-    if mapper == EXHAUSTIVE:
-        _exhaustive(design, op, objective, terms, best, tile, cost)
-    array_cost(design, op, best, cost)
+    if op[Op.ENGINE] == VECTOR:
+        if _vector(design, op, objective, terms, best, tile, cost) == np.inf:
+            return False
+    else:
+        if _greedy(design, objective, terms, best) == np.inf:
+            return False
+        if mapper == EXHAUSTIVE:
+            _exhaustive(design, op, objective, terms, best, tile, cost)
+    _cost(design, op, best, cost)
     return True
 
 
@@ -260,7 +311,7 @@ def cost_pairs(
     for i in range(pair_design.shape[0]):
         design, op = designs[pair_design[i]], ops[pair_op[i]]
         engine = op[Op.ENGINE]
-        if engine == ARRAY:
+        if engine == ARRAY or (engine == VECTOR and design[Design.MACHINE] == RTL):
             if not choose_tile(design, op, objective, mapper, tiles[i], work, terms, costs[i]):
                 return i
         elif engine == VECTOR:
@@ -299,7 +350,7 @@ def total_costs(
                 continue
             if costed[row] != i:
                 costed[row] = i
-                if ops[row, Op.ENGINE] == VECTOR:
+                if ops[row, Op.ENGINE] == VECTOR and designs[i, Design.MACHINE] != RTL:
                     vector_cost(designs[i], ops[row], costs[row])
                 elif not choose_tile(
                     designs[i], ops[row], objective, mapper, tile, work, terms, costs[row]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from dovetail.arch.systolic import MACHINES
+from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import array_cost
-from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op
+from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op
 from dovetail.sim.kernel import kernel
+from dovetail.sim.rtl_closed_form import rtl_cost
 from dovetail.sim.streaming import vector_cost
+
+RTL = MACHINES.index("rtl")
 
 
 def estimate(
@@ -25,7 +30,8 @@ def estimate(
         ops: rows of `Op` columns, (operators, len(Op)).
         pair_design: (pairs,) row of `designs`.
         pair_op: (pairs,) row of `ops`.
-        tiles: rows of `Tile` columns, (pairs, len(Tile)); those of vector operators are not read.
+        tiles: rows of `Tile` columns, (pairs, len(Tile)); the ideal machine
+            does not read those of vector operators.
 
     Returns:
         Rows of `Cost` columns, (pairs, len(Cost)): cycles, bytes, energies in pJ.
@@ -42,7 +48,9 @@ def _estimate(
 ) -> None:  # fmt: skip
     for i in range(pair_op.shape[0]):
         design, op = designs[pair_design[i]], ops[pair_op[i]]
-        if op[Op.ENGINE] == ARRAY:
+        if op[Op.ENGINE] != NONE and design[Design.MACHINE] == RTL:
+            rtl_cost(design, op, tiles[i], costs[i])
+        elif op[Op.ENGINE] == ARRAY:
             array_cost(design, op, tiles[i], costs[i])
         elif op[Op.ENGINE] == VECTOR:
             vector_cost(design, op, costs[i])

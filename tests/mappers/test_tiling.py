@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dovetail.arch.table import Design, design_row
 from dovetail.errors import UnknownNameError
-from dovetail.mappers.bound import TERMS, fill_terms, regular_key
+from dovetail.mappers.bound import regular_key
+from dovetail.mappers.terms import TERMS, fill_terms
 from dovetail.mappers.tiling import (
     EXHAUSTIVE,
     GREEDY,
