@@ -14,6 +14,8 @@ from dovetail.cli.options import OUTPUT, SeedOption, examples
 from dovetail.cli.output import check_outputs, console, make_table, save_json, show
 from dovetail.cli.verify_mutations import EXAMPLES as MUTATION_EXAMPLES
 from dovetail.cli.verify_mutations import verify_mutations_command
+from dovetail.cli.verify_network import EXAMPLES as NETWORK_EXAMPLES
+from dovetail.cli.verify_network import network_command
 from dovetail.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Hold simulator, interpreter and gates together.")
     group.callback()(lambda: None)
     group.command("rtl", epilog=EXAMPLES)(verify_rtl_command)
+    group.command("network", epilog=NETWORK_EXAMPLES)(network_command)
     group.command("mutations", epilog=MUTATION_EXAMPLES)(verify_mutations_command)
     app.add_typer(group, name="verify")
 

@@ -34,11 +34,6 @@ RANDOM_IMAGES = 1
 """Images of a network with random weights, where one tells as much as many."""
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command to the application."""
-    app.command("network", epilog=EXAMPLES)(network_command)
-
-
 def network_command(
     network: Annotated[
         str,
