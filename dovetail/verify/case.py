@@ -80,6 +80,8 @@ class Case:
         latency: of the memory, in cycles.
         bandwidth: of the memory, in 1/256 byte per cycle.
         stalls: seed of random backpressure; 0 for none.
+        per_pixel: stores take a parameter word per pixel, which no lowering asks for; the network's
+            arithmetic is then another one.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Case:
     latency: int
     bandwidth: int
     stalls: int
+    per_pixel: bool = False
 
     def design(self) -> SystolicArray:
         """The design with the case's memory channel."""

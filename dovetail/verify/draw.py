@@ -124,7 +124,7 @@ def _draw(name: str, gates: Elaboration, design: SystolicArray, rng: Rng) -> Cas
     return Case(
         name, gates, shape, tuple(layers), int(rng.integers(2**31)), int(rng.integers(2**31)),
         int(rng.choice(np.array([0, 1, rng.integers(2, 10), rng.integers(10, 61)]))),
-        _bandwidth(rng, design.bus_bits // 8), stalls,
+        _bandwidth(rng, design.bus_bits // 8), stalls, rng.random() < 0.05,
     )  # fmt: skip
 
 

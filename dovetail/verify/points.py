@@ -41,6 +41,7 @@ def points(case: Case, work: Work) -> tuple[str, ...]:
     """Points that a case hits, sorted."""
     found = {*_design(case), *_channel(case), *_instructions(work)}
     found.add(f"chain:{len(case.layers)}")
+    found |= {"store:per pixel"} if case.per_pixel else set()
     shape = case.shape[0]
     for i, spec in enumerate(case.layers):
         found |= {*_layer(spec, shape, i), *_tiles(work, i)}
@@ -169,8 +170,6 @@ def _instruction(item: isa.Instruction, bus: int) -> Iterator[str]:
             yield from (name for name, holds in facts.items() if holds)
         case isa.Store():
             yield from _bursts(item.transfer, bus)
-            if item.param_per_pixel:
-                yield "store:per pixel"
             if item.blocks > 1:
                 yield "store:several blocks"
 

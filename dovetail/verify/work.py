@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.arch.systolic import SystolicArray
+from dovetail.ir.encoding import ENTRY_BYTES, LAYOUT, OPCODE_BITS, Opcode
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.ir.space import IntArray
 from dovetail.ir.window import Window
@@ -27,6 +28,7 @@ from dovetail.networks.quantized import (
     QuantizedNetwork,
     Requantization,
 )
+from dovetail.sim import interpreter
 from dovetail.verify.case import Case, Elaboration, LayerSpec
 
 Rng = np.random.Generator
@@ -77,7 +79,28 @@ def prepare(case: Case) -> Work:
             draws = np.random.default_rng([case.tiling, i])
             tilings[layer.name] = random_tiling(layer_shape(network, layer, design), design, draws)
     executable = lower(network, design, tilings)
-    return Work(design, network, image, tilings, executable, executable.memory(image))
+    memory = executable.memory(image)
+    if case.per_pixel:
+        _store_per_pixel(executable, memory)
+    return Work(design, network, image, tilings, executable, memory)
+
+
+def _store_per_pixel(executable: Executable, memory: Bytes) -> None:
+    """Lets all stores take parameters by pixel.
+
+    Raises:
+        MappingError: if there are fewer parameter words than pixels.
+    """
+    layout = LAYOUT[Opcode.STORE]
+    names = [name for name, _ in layout]
+    bit = OPCODE_BITS + sum(abs(bits) for _, bits in layout[: names.index("param_per_pixel")])
+    for segment in executable.segments:
+        first = segment.address + ENTRY_BYTES * (1 + segment.entries[0] + segment.entries[1])
+        for i in range(segment.entries[2]):
+            at = first + i * ENTRY_BYTES
+            if memory[at] & ((1 << OPCODE_BITS) - 1) == Opcode.STORE:
+                memory[at + bit // 8] |= 1 << bit % 8
+    interpreter.execute(executable, memory.copy())
 
 
 def make_network(case: Case, design: SystolicArray) -> QuantizedNetwork:

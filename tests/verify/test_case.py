@@ -1,5 +1,6 @@
 """Cases are legal, repeatable, and survive a file."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_a_case_has_the_channel_and_the_data_that_it_says(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_interpreter_computes_plain_arithmetic(name):
-    _, work = draw_prepared(*name)
+    work = prepare(dataclasses.replace(draw_case(*name), per_pixel=False))
     memory = work.memory.copy()
     interpreter.execute(work.executable, memory)
     for tensor, values in reference(work.network, work.image).items():
