@@ -157,7 +157,7 @@ module dovetail_fetch #(
       index_q <= '0;
     end else begin
       state_q <= state_d;
-      done_q  <= (done_q & ~segment_o) | (finish & ~segment_o);
+      done_q  <= (done_q | finish) & ~segment_o;
       if (segment_o) begin
         kind_q  <= LoadEntries;
         index_q <= '0;
