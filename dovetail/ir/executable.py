@@ -79,9 +79,7 @@ class Region:
 
     def pack(self, values: NDArray[Any]) -> Bytes:
         """Bytes of (channels, height, width) values; padding is 0."""
-        shape = (self.channels, self.height, self.width)
-        if values.shape != shape:
-            raise MappingError(f"tensor '{self.name}' of shape {values.shape}: must be {shape}")
+        self._require_shape(values)
         padded = np.zeros((self.height, self.width, self.pitch), dtype=np.int64)
         padded[:, :, : self.channels] = values.transpose(1, 2, 0)
         return pack_lanes(padded, self.bits)
@@ -91,6 +89,41 @@ class Region:
         data = memory[self.address : self.address + self.size]
         values = unpack_lanes(data, self.bits).reshape(self.height, self.width, self.pitch)
         return np.ascontiguousarray(values[:, :, : self.channels].transpose(2, 0, 1))
+
+    def _require_shape(self, values: NDArray[Any]) -> None:
+        shape = (self.channels, self.height, self.width)
+        if values.shape != shape:
+            raise MappingError(f"tensor '{self.name}' of shape {values.shape}: must be {shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanarRegion(Region):
+    """Where a tensor lies as [channel][pixel], pixels padded to `pitch`, channels to `planes`.
+
+    Attributes:
+        planes: channels with room in memory.
+    """
+
+    planes: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the region."""
+        return self.planes * self.pixel_bytes
+
+    def pack(self, values: NDArray[Any]) -> Bytes:
+        """Bytes of (channels, height, width) values; padding is 0."""
+        self._require_shape(values)
+        padded = np.zeros((self.planes, self.pitch), dtype=np.int64)
+        padded[: self.channels, : self.height * self.width] = values.reshape(self.channels, -1)
+        return pack_lanes(padded, self.bits)
+
+    def unpack(self, memory: Bytes) -> NDArray[np.int64]:
+        """(channels, height, width) values from the whole memory."""
+        data = memory[self.address : self.address + self.size]
+        values = unpack_lanes(data, self.bits).reshape(self.planes, self.pitch)
+        inside = values[: self.channels, : self.height * self.width]
+        return inside.reshape(self.channels, self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

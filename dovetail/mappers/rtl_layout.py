@@ -130,14 +130,15 @@ def parameters(shape: LayerShape, design: SystolicArray, layer: Layer) -> NDArra
     blocks = ceil_div(shape.outputs, lanes)
     padded = np.zeros((shape.groups, blocks, design.cols), dtype=np.uint64)
     packed = np.zeros(shape.groups * shape.outputs, dtype=np.uint64)
-    packed[: len(law.bias)] = _lanes(law)
+    packed[: len(law.bias)] = lanes_of(law)
     room = np.zeros((shape.groups, blocks * lanes), dtype=np.uint64)
     room[:, : shape.outputs] = packed.reshape(shape.groups, shape.outputs)
     padded[:, :, :lanes] = room.reshape(shape.groups, blocks, lanes)
     return padded.reshape(-1, design.cols)
 
 
-def _lanes(law: Requantization) -> NDArray[np.uint64]:
+def lanes_of(law: Requantization) -> NDArray[np.uint64]:
+    """(K,) parameter lanes."""
     bias = law.bias.astype(np.int64) & 0xFFFFFFFF
     fields = bias.astype(np.uint64), law.multiplier.astype(np.uint64), law.shift.astype(np.uint64)
     return fields[0] | fields[1] << np.uint64(32) | fields[2] << np.uint64(58)

@@ -41,8 +41,20 @@ def merged(
     )  # fmt: skip
 
 
+def moves(tiles: Tiles, index: Index) -> tuple[bool, bool]:
+    """Whether a step loads its input tile, and its weights."""
+    count, order = tiles.count, tiles.order
+    if index["C"] > 0:
+        return True, True
+    pixel = index["P"] + index["Q"]
+    return (
+        bool(loads_input(order, count["C"], count["P"] * count["Q"], index["K"])),
+        bool(loads_weight(order, count["C"], count["K"], pixel)),
+    )
+
+
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """What all steps of a layer share: its tiles, where its tensors lie, and the machine."""
 
     tiles: Tiles
@@ -106,7 +118,7 @@ class _Frame:
         first = index["K"] * ceil_div(tile["K"], self.shape.word(self.design, "K"))
         return address + channel * region.bits // 8, index["G"] * blocks + first
 
-    def store(self, index: Index, at: Registers) -> Store:
+    def store(self, index: Index, at: Registers, *, param_per_pixel: bool = False) -> Store:
         """Writes the tile."""
         rows, columns = self.tiles.part("P", index), self.tiles.part("Q", index)
         words, law, region = self.out_words(index), self.law, self.target
@@ -117,13 +129,13 @@ class _Frame:
         )  # fmt: skip
         clipping = (0, 0, 0) if law.wide else (law.zero_point, law.low, law.high)
         return Store(
-            transfer, words, rows * columns, word_bytes // self.beat, law.wide, at[3], False,
-            *clipping,
+            transfer, words, rows * columns, word_bytes // self.beat, law.wide, at[3],
+            param_per_pixel, *clipping,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ArraySteps(_Frame):
+class ArraySteps(Frame):
     """Steps of a convolution.
 
     Attributes:
@@ -149,7 +161,7 @@ class ArraySteps(_Frame):
     def step(self, index: Index, at: Registers) -> Iterator[isa.Instruction]:
         """Load, multiply and, after the last depth tile, store."""
         columns, words = self.weights.words(index["K"], index["C"])
-        moves_input, moves_weight = self._moves(index)
+        moves_input, moves_weight = moves(self.tiles, index)
         load = Load(
             self.fill(index, self.source, at[0], 0, words, self.design.rows)
             if moves_input
@@ -164,16 +176,6 @@ class ArraySteps(_Frame):
         )  # fmt: skip
         if last:
             yield self.store(index, at)
-
-    def _moves(self, index: Index) -> tuple[bool, bool]:
-        count, order = self.tiles.count, self.tiles.order
-        if index["C"] > 0:
-            return True, True
-        pixel = index["P"] + index["Q"]
-        return (
-            bool(loads_input(order, count["C"], count["P"] * count["Q"], index["K"])),
-            bool(loads_weight(order, count["C"], count["K"], pixel)),
-        )
 
     def _weight_fill(self, columns: int, words: int, address: int) -> Fill:
         word = self.weights.word_bytes
@@ -190,7 +192,7 @@ class ArraySteps(_Frame):
 
 
 @dataclass(frozen=True)
-class VectorSteps(_Frame):
+class VectorSteps(Frame):
     """Steps of a pooling, or of an addition, whose second operand lies behind the first.
 
     Attributes:
