@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from dovetail.mappers.quantize import quantize
 from dovetail.mappers.rtl_lower import lower
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.sim.cycle import run_executable
-from dovetail.sim.rtl import RtlRun, SegmentTrace
-from dovetail.sim.trace_rtl import GATES, SIMULATED, simulated_spans, write_comparison
+from dovetail.sim.trace_rtl import GATES, SIMULATED, write_comparison
 from dovetail.verify.networks import MICRO
-
-DONE = 1
+from tests.sim.fake_gates import gates_like
 
 
 @pytest.fixture(scope="module")
@@ -28,25 +24,6 @@ def ran():
     design = MICRO.replace({"input_sram_kib": 1, "output_sram_kib": 1})
     executable = lower(made, design)
     return executable, run_executable(executable, design, trace=True)
-
-
-def gates_like(timing, late=0):
-    """Gates that do what was simulated; the last segment's last store ends `late` cycles later."""
-    spans = simulated_spans(timing)
-    segments = [
-        SegmentTrace(
-            part.start,
-            part.run,
-            tuple(tuple(first for first, _ in queue) for queue in part.queues),
-            tuple(tuple(last for _, last in queue) for queue in part.queues),
-        )
-        for part in spans
-    ]
-    last = segments[-1]
-    ends = (*last.ends[:2], (*last.ends[2][:-1], last.ends[2][-1] + late))
-    segments[-1] = replace(last, ends=ends)
-    memory = np.zeros(0, np.uint8)
-    return RtlRun(spans[-1].end + late + DONE, tuple(segments), memory, "")
 
 
 def written(path, *arguments, **options):
