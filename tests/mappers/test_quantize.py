@@ -204,3 +204,34 @@ def test_lowered_networks_compute_their_integers(name, dataflow):
     execute(executable, memory)
     for tensor, values in reference(made, image).items():
         assert (executable.region(tensor).unpack(memory) == values).all(), tensor
+
+
+def test_imported_networks_have_twins():
+    """Poolings of importers know their windows, whichever way they are written."""
+    torch = pytest.importorskip("torch")
+    from torch.nn import functional
+
+    from dovetail.networks.torch_import import from_torch
+
+    class Pools(torch.nn.Module):
+        def forward(self, x):
+            x = functional.relu6(functional.max_pool2d(x, 3, stride=2, padding=1))
+            x = functional.avg_pool2d(x, (2, 1))
+            return functional.adaptive_avg_pool2d(x, 1)
+
+    network = from_torch(Pools(), (torch.zeros(1, 4, 16, 16),), name="pools")
+    windows = [layer.window for layer in structure(network, schedule(network)).layers]
+    assert [(w.kernel, w.stride) for w in windows] == [
+        ((3, 3), (2, 2)), ((2, 1), (2, 1)), ((4, 8), (4, 8))
+    ]  # fmt: skip
+    assert windows[0].padding[:2] == (1, 1)
+
+
+def test_an_onnx_network_has_twins():
+    pytest.importorskip("onnx")
+    from dovetail.networks.onnx_import import load_onnx
+    from tests.networks.onnx_models import LIGHT
+
+    network = load_onnx(LIGHT / "light_resnet50.onnx")
+    layers = structure(network, schedule(network)).layers
+    assert len(layers) == 53 + 16 + 2 + 1  # convolutions, additions, poolings, classifier
