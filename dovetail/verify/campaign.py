@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dovetail.errors import ProblemError, StudyError
+from dovetail.errors import DovetailError, ProblemError, StudyError, ToolError
 from dovetail.sim.simulators import require_tools
 from dovetail.verify.case import Case
 from dovetail.verify.check import Gates, Outcome, check
@@ -197,12 +197,18 @@ def _build(
     gates = Gates(plan.simulator, coverage="" if plan.coverage else None)
     futures = [pool.submit(_build_one, name, gates) for name in firsts.values()]
     for count, future in enumerate(futures, start=1):
-        future.result()
+        if reason := future.result():
+            raise ToolError(reason)
         tell("build", count, len(futures), 0)
 
 
-def _build_one(name: str, gates: Gates) -> None:
-    gates.bench(case_of(name))
+def _build_one(name: str, gates: Gates) -> str:
+    """Builds what a case needs; errors go back as texts, because not all can be sent."""
+    try:
+        gates.bench(case_of(name))
+    except DovetailError as error:
+        return str(error)
+    return ""
 
 
 def _run(plan: Plan, wanted: Sequence[str], pool: ProcessPoolExecutor) -> Iterator[Outcome]:
