@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,16 @@ from dovetail.ir.program import Program
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Loop, Mapping, Schedule
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.lower import lower_array, lower_vector, mapping_of
+from dovetail.mappers.lower import lower_array, lower_vector, mapping_of, tile_of
+from dovetail.mappers.rtl_programs import LayerPrograms, joined_row
+from dovetail.mappers.rtl_rows import rtl_rows
 from dovetail.mappers.schedule import op_rows, schedule
 from dovetail.mappers.tiling import cost_pairs, mapper_code, objective_code
-from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op, Tile
-from dovetail.sim.cycle import Timing, run
+from dovetail.mappers.twins import structure
+from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
+from dovetail.sim.cycle import Timing, delayed, run
 from dovetail.sim.reading import cost_of_timing, network_report, operator_reports
+from dovetail.sim.rtl_reading import cost_of_rtl_timing
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class MappedNetwork:
         rows: (placements, len(Op)) numeric operators.
         costs: (placements, len(Cost)) closed-form costs.
         mappings: tiling of each placement; None where nothing is tiled.
+        layers: what the RTL machine runs, by shape alone; None on the ideal machine.
     """
 
     network: Network
@@ -42,10 +47,19 @@ class MappedNetwork:
     rows: IntArray
     costs: FloatArray
     mappings: tuple[Mapping | None, ...]
+    layers: LayerPrograms | None = None
+
+    @property
+    def tilings(self) -> dict[str, IntArray]:
+        """Rows of `Tile` columns by operator, as `dovetail.mappers.rtl_lower.lower` takes them."""
+        return {mapping.operator: tile_of(mapping) for mapping in self.mappings if mapping}
 
     def program(self, placement: int) -> Program | None:
-        """The Program of one placement; None for a view."""
+        """The Program of one placement; None for a view and for what is left to the host."""
         op = self.rows[placement]
+        if self.layers is not None:
+            mapping = self.mappings[placement]
+            return self.layers.program(mapping.operator, tile_of(mapping)) if mapping else None
         if op[Op.ENGINE] == ARRAY:
             mapping = self.mappings[placement]
             assert mapping is not None
@@ -80,7 +94,8 @@ def map_network(
     if reasons:
         raise AcceleratorError(f"accelerator '{accelerator.name}' is illegal: {reasons[0]}")
     plan = schedule(network)
-    rows = op_rows(network, plan)
+    layers = _layers(network, plan, accelerator)
+    rows = rtl_rows(plan, layers.network) if layers else op_rows(network, plan)
     count = len(rows)
     tiles = np.zeros((count, len(Tile)), dtype=np.int64)
     costs = np.zeros((count, len(Cost)), dtype=np.float64)
@@ -99,19 +114,36 @@ def map_network(
     )
     if failed >= 0:
         first = int(np.flatnonzero(inverse == failed)[0])
+        unit = "word" if layers else "channel"
         raise MappingError(
             f"operator '{plan.placements[first].operator.name}' fits no tiling: one output "
-            f"channel over one input channel needs more than half a scratchpad; enlarge "
+            f"{unit} over one input {unit} needs more than half a scratchpad; enlarge "
             f"input_sram_kib, weight_sram_kib or output_sram_kib"
         )
     tiles, costs = some_tiles[inverse], some_costs[inverse]
     mappings = tuple(
-        mapping_of(p.operator.name, rows[i], tiles[i], accelerator)
-        if rows[i, Op.ENGINE] == ARRAY
-        else None
+        _mapping(p.operator.name, rows[i], tiles[i], accelerator)
         for i, p in enumerate(plan.placements)
     )
-    return MappedNetwork(network, accelerator, plan, rows, costs, mappings)
+    return MappedNetwork(network, accelerator, plan, rows, costs, mappings, layers)
+
+
+def _layers(network: Network, plan: Schedule, accelerator: SystolicArray) -> LayerPrograms | None:
+    if accelerator.machine == "ideal":
+        return None
+    twins = structure(
+        network, plan, activation_bits=accelerator.input_bits,
+        weight_bits=accelerator.weight_bits, accumulator_bits=accelerator.accumulator_bits,
+    )  # fmt: skip
+    return LayerPrograms(twins, accelerator)
+
+
+def _mapping(
+    name: str, row: IntArray, tile: IntArray, accelerator: SystolicArray
+) -> Mapping | None:
+    if accelerator.machine == "rtl" and row[Op.ENGINE] != NONE:
+        return mapping_of(name, joined_row(row, accelerator), tile, accelerator)
+    return mapping_of(name, row, tile, accelerator) if row[Op.ENGINE] == ARRAY else None
 
 
 def read_report(mapped: MappedNetwork, fidelity: str = "estimate") -> Report:
@@ -126,7 +158,9 @@ def read_report(mapped: MappedNetwork, fidelity: str = "estimate") -> Report:
         )
     costs = mapped.costs if fidelity == "estimate" else _simulated_costs(mapped)
     reports: list[OperatorReport] = []
-    for i, placement in enumerate(mapped.plan.placements):
+    for i, planned in enumerate(mapped.plan.placements):
+        left = mapped.rows[i, Op.ENGINE] == NONE and planned.engine != "none"
+        placement = replace(planned, engine="host") if left else planned
         reports += operator_reports(placement, mapped.accelerator, costs[i], mapped.mappings[i])
     return network_report(mapped.network.name, mapped.accelerator, fidelity, reports)
 
@@ -162,10 +196,14 @@ def timings(mapped: MappedNetwork, *, trace: bool = False) -> Iterator[Timing | 
         mapped: network on accelerator.
         trace: record every instruction.
     """
-    design = design_row(mapped.accelerator)
     for i in range(len(mapped.rows)):
         program = mapped.program(i)
-        yield run(program, design, trace=trace) if program else None
+        yield _timing(mapped, program, trace=trace) if program else None
+
+
+def _timing(mapped: MappedNetwork, program: Program, *, trace: bool = False) -> Timing:
+    timing = run(program, design_row(mapped.accelerator), trace=trace)
+    return delayed(timing, mapped.layers.overhead(program)) if mapped.layers else timing
 
 
 def _simulated_costs(mapped: MappedNetwork) -> FloatArray:
@@ -179,7 +217,11 @@ def _simulated_costs(mapped: MappedNetwork) -> FloatArray:
             program = mapped.program(i)
             if program is None:
                 continue
-            timing = run(program, design)
-            known[key] = cost_of_timing(timing, design, mapped.rows[i], mapped.costs[i])
+            timing = _timing(mapped, program)
+            known[key] = (
+                cost_of_rtl_timing(timing, design, mapped.costs[i])
+                if mapped.layers
+                else cost_of_timing(timing, design, mapped.rows[i], mapped.costs[i])
+            )
         costs[i] = known[key]
     return costs

@@ -18,7 +18,8 @@ class OperatorReport:
     Attributes:
         name: the operator.
         kind: what it does, e.g. `conv2d`.
-        engine: `array`, `vector`, or `none` for views that move no data.
+        engine: `array`, `vector`, `none` for views that move no data, or `host` for what the RTL
+            machine leaves to the host, at no cost.
         fused_into: the operator in whose output path it runs; "" if it runs on its own.
         macs: multiply-accumulates.
         vector_ops: scalar operations on the vector unit, fused ones included where they run.

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from dovetail.ir.network import Network
 from dovetail.ir.schedule import Schedule
 from dovetail.ir.space import IntArray
-from dovetail.mappers.twins import structure
 from dovetail.networks.quantized import Addition, Convolution, Layer, QuantizedNetwork
 from dovetail.sim.columns import ARRAY, VECTOR, Op
 
 
-def rtl_rows(network: Network, plan: Schedule) -> IntArray:
-    """Rows of `Op` columns, one per placement; the host's and views have engine NONE.
+def rtl_rows(plan: Schedule, twins: QuantizedNetwork) -> IntArray:
+    """Rows of `Op` columns, one per placement; engine NONE for views and what the host runs.
 
-    Raises:
-        MappingError: if an operator has no RTL twin.
+    Args:
+        plan: schedule of a network.
+        twins: its layers, from `dovetail.mappers.twins`.
     """
-    twins = structure(network, plan)
     layers = {layer.name: layer for layer in twins.layers}
     rows = np.zeros((len(plan.placements), len(Op)), dtype=np.int64)
     for i, placement in enumerate(plan.placements):

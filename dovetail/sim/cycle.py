@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -144,6 +144,19 @@ def run(program: Program, design: FloatArray, *, trace: bool = False) -> Timing:
         events=tuple(
             Event(code.instructions[i], int(queue), int(first), int(last))
             for i, queue, first, last in done.trace.tolist()
+        ),
+    )
+
+
+def delayed(timing: Timing, cycles: int) -> Timing:
+    """The timing of a Program whose queues start so many cycles later: its segment is fetched."""
+    return replace(
+        timing,
+        cycles=timing.cycles + cycles,
+        fill=timing.fill + cycles + rtl_timing.FETCH,
+        events=tuple(
+            replace(event, start=event.start + cycles, end=event.end + cycles)
+            for event in timing.events
         ),
     )
 

@@ -8,23 +8,19 @@ from dovetail.ir.space import FloatArray
 from dovetail.sim.columns import OS, Cost
 from dovetail.sim.cycle import Timing
 from dovetail.sim.energy import fill_energy
-from dovetail.sim.rtl_timing import FETCH
 
 
-def cost_of_rtl_timing(
-    timing: Timing, overhead: int, design: FloatArray, closed_form: FloatArray
-) -> FloatArray:
+def cost_of_rtl_timing(timing: Timing, design: FloatArray, closed_form: FloatArray) -> FloatArray:
     """The cost row of a simulated Program.
 
     Args:
-        timing: what the simulator found.
-        overhead: cycles before the queues start.
+        timing: what the simulator found, delayed by the fetch of its segment.
         design: row of `Design` columns.
         closed_form: gives the column that no Program tells: ideal cycles, untiled.
     """
     cost = closed_form.copy()
-    cost[Cost.CYCLES], cost[Cost.ENGINE] = overhead + timing.cycles, timing.engine_cycles
-    cost[Cost.FILL], cost[Cost.DRAIN] = overhead + FETCH + timing.fill, timing.drain
+    cost[Cost.CYCLES], cost[Cost.ENGINE] = timing.cycles, timing.engine_cycles
+    cost[Cost.FILL], cost[Cost.DRAIN] = timing.fill, timing.drain
     cost[Cost.DRAM_INPUT : Cost.VECTOR_OPS + 1] = 0.0
     for item, count in timing.runs:
         match item:
