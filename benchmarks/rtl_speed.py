@@ -5,7 +5,8 @@
 ResNet8 (MLPerf Tiny) and convolutions of growing size on an 8 x 8 array: wall time of `sim.cycle`
 (program to cycles, tracing off), of the RTL under Verilator (single thread, optimized build), and
 of the RTL under Icarus Verilog. Lowering and building are in none of them. Icarus runs the first
-layers of ResNet8 only, and the rest is extrapolated by cycles, unless --full is given.
+layers of ResNet8 only, and the rest is extrapolated by cycles, unless --full is given. Of ResNet-50
+the gates run the first layer, and the rest is extrapolated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dovetail.ir.encoding import ENTRY_BYTES, HEADER, pack, unpack
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.mappers.quantize import quantize
 from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.schedule import schedule
+from dovetail.mappers.twins import structure
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 from dovetail.sim import rtl
@@ -105,6 +108,19 @@ def network(full: bool) -> None:
     report("Icarus", whole, seconds, note)
 
 
+def large() -> None:
+    """ResNet-50, whole on the simulator, its first layer on the gates."""
+    network = load_network("resnet50")
+    executable = lower(structure(network, schedule(network)), BIG)
+    cycles, seconds = simulated(executable, BIG)
+    print(f"\nResNet-50 on {BIG.rows} x {BIG.cols}, one image: {cycles:,} cycles")
+    print(f"  sim.cycle  {seconds * 1e3:9.3f} ms")
+    part = gates(executable, first_segments(executable, executable.memory(), 1), "verilator", BIG)
+    whole = Gates(cycles, part.seconds / part.cycles * cycles)
+    note = f"extrapolated by cycles from its first layer, {part.cycles:,} cycles"
+    report("Verilator", whole, seconds, note)
+
+
 def agree(found: int, expected: int) -> None:
     """Ends the benchmark if gates and simulator count differently: then speed means nothing."""
     if found != expected:
@@ -152,6 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     network(options.full)
     layers(options.layers)
+    large()
 
 
 if __name__ == "__main__":
