@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from dovetail.arch.systolic import SystolicArray
@@ -10,10 +9,12 @@ from dovetail.errors import MappingError
 from dovetail.ir.space import IntArray
 from dovetail.networks.quantized import Addition, Convolution, Layer, QuantizedNetwork
 from dovetail.sim.columns import Tile
+from dovetail.sim.rtl_closed_form import joined_groups, stored_step
 from dovetail.sim.tiles import ceil_div
 
 FIELD = 2**16 - 1
 """Greatest value of a 16-bit field."""
+SIGNED_FIELD = 2**15 - 1
 BYTE_FIELD = 2**8 - 1
 STEP_FIELD = 2**24 - 1
 
@@ -37,7 +38,7 @@ class Axis:
     @property
     def step(self) -> int:
         """Only every so many rows are ever read."""
-        return math.gcd(self.stride, self.dilation) if self.kernel > 1 else self.stride
+        return int(stored_step(self.kernel, self.stride, self.dilation))
 
     @property
     def stored_stride(self) -> int:
@@ -143,18 +144,11 @@ def layer_shape(network: QuantizedNetwork, layer: Layer, design: SystolicArray) 
             layer.name, True, operands, 1, 1, out.channels, 1, y_axis, x_axis, out.wide
         )
     depth, outputs = x.channels // layer.groups, out.channels // layer.groups
-    joined = _joined(layer.groups, depth, outputs, design)
+    joined = int(joined_groups(design.rows, design.cols, layer.groups, outputs, depth))
     return LayerShape(
         layer.name, False, 1, ceil_div(layer.groups, joined), joined, joined * outputs,
         joined * depth, y_axis, x_axis, out.wide,
     )  # fmt: skip
-
-
-def _joined(groups: int, depth: int, outputs: int, design: SystolicArray) -> int:
-    """Fewest groups that fill whole words of inputs and of outputs, or all."""
-    rows = design.rows // math.gcd(design.rows, depth)
-    cols = design.cols // math.gcd(design.cols, outputs)
-    return min(groups, math.lcm(rows, cols))
 
 
 def misfit(shape: LayerShape, design: SystolicArray, tile: IntArray) -> str:
@@ -171,24 +165,34 @@ def misfit(shape: LayerShape, design: SystolicArray, tile: IntArray) -> str:
             return f"tile {rank} = {value}: must be {size} or a multiple of {word} below"
     if tile[Tile.G] != 1 or tile[Tile.ORDER] not in (0, 1):
         return f"tile G = {tile[Tile.G]} and order {tile[Tile.ORDER]}: must be 1, and 0 or 1"
+    needs = _needs(shape, design, tile)
+    return "; ".join(f"{need} {what}, at most {most}" for what, need, most in needs if need > most)
+
+
+def _needs(
+    shape: LayerShape, design: SystolicArray, tile: IntArray
+) -> tuple[tuple[str, int, int], ...]:
+    """(what, how many of them, limit) of memories and fields."""
     p, q = int(tile[Tile.P]), int(tile[Tile.Q])
     out_words = ceil_div(int(tile[Tile.K]), shape.word(design, "K"))
     in_words = out_words if shape.vector else ceil_div(int(tile[Tile.C]), design.rows)
-    rows, row_words = shape.y.most(p), shape.x.most(q) * in_words
-    taps = shape.y.kernel * shape.x.kernel
-    needs = (
+    y, x = shape.y, shape.x
+    rows, row_words, taps = y.most(p), x.most(q) * in_words, y.kernel * x.kernel
+    return (
         ("input words", shape.operands * rows * row_words, design.half_words("input")),
         ("weight words", 0 if shape.vector else taps * in_words * design.rows * out_words,
          design.half_words("weight")),
         ("accumulator words", p * q * out_words, design.half_words("output")),
         ("output pixels", p * q, FIELD),
         ("beats of a pixel", _pixel_beats(shape, design, max(in_words, out_words)), FIELD),
-        ("kernel or stride", max(shape.y.kernel, shape.x.kernel, shape.y.stored_stride,
-                                 shape.x.stored_stride), BYTE_FIELD),
-        ("words of a row step", row_words * max(shape.y.stored_stride, shape.y.stored_dilation),
-         STEP_FIELD),
+        ("kernel or stride", max(y.kernel, x.kernel, y.stored_stride, x.stored_stride), BYTE_FIELD),
+        ("dilation", max(y.stored_dilation, x.stored_dilation), FIELD),
+        ("padding", max(y.pad, x.pad), SIGNED_FIELD),
+        ("words of a row step", row_words * max(y.stored_stride, y.stored_dilation), STEP_FIELD),
+        ("words of a column step", in_words * max(x.stored_stride, x.stored_dilation), STEP_FIELD),
+        ("beats of a tap's weights", 0 if shape.vector else in_words * design.rows
+         * design.word_bits("weight") // design.bus_bits, FIELD),
     )  # fmt: skip
-    return "; ".join(f"{need} {what}, at most {most}" for what, need, most in needs if need > most)
 
 
 def _pixel_beats(shape: LayerShape, design: SystolicArray, words: int) -> int:
