@@ -281,5 +281,5 @@ def _need(what: str, law: bool, message: str) -> None:
 def _need_within(what: str, values: NDArray[Any], low: int, high: int) -> None:
     integers = np.issubdtype(values.dtype, np.integer)
     _need(what, integers, f"type {values.dtype}: must be integers")
-    least, most = int(values.min(initial=low)), int(values.max(initial=low))
+    least, most = (int(values.min()), int(values.max())) if values.size else (low, low)
     _need(what, low <= least and most <= high, f"{least} .. {most}: must be within {low} to {high}")
