@@ -269,7 +269,7 @@ module dovetail_execute #(
   dovetail_systolic_array #(
     .Stationary(Stationary),
     .Overlap(Stationary & Overlap),
-    .Skewed(~Stationary),
+    .Skewed(!Stationary),
     .Rows(Rows),
     .Cols(Cols),
     .LeftBits(InputBits),

@@ -60,7 +60,7 @@ module dovetail_window #(
   logic            tap_step, tap_last, block_step, block_last, inner_last, sum_last, column_last;
 
   dovetail_walk #(
-    .Marks(~Stationary),
+    .Marks(!Stationary),
     .PositionBits(Bits)
   ) u_pixel (
     .clk_i,
