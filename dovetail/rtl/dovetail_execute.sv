@@ -124,7 +124,7 @@ module dovetail_execute #(
   if (Stationary) begin : gen_stream
     // The window stays at a fold's last pixel until the next fold's weights have been read.
     assign fold_end = (state_q == Stream) & ~vector & inner_last
-                      & (~Overlap | all_last | rows_done_q | row_last);
+                      & (!Overlap | all_last | rows_done_q | row_last);
     assign advance  = (state_q == Stream) & (vector | ~inner_last | fold_end);
     assign weight_read = (state_q == Preload)
                          | (Overlap & (state_q == Stream) & ~vector & ~rows_done_q
@@ -187,7 +187,7 @@ module dovetail_execute #(
   end
 
   // Weights: one after the other, but last row first if the array shifts them in.
-  localparam bit Backwards = Stationary & ~Overlap;
+  localparam bit Backwards = Stationary && !Overlap;
   logic [15:0]   weight_address_q, weight_step;
 
   assign weight_step = !Backwards ? 16'd1 : row_last ? 16'(2 * Rows - 1) : 16'hffff;
@@ -196,7 +196,7 @@ module dovetail_execute #(
     if (start_i) begin
       weight_address_q <= Backwards ? 16'(Rows - 1) : '0;
     end else if (weight_read) begin
-      weight_address_q <= (~Stationary & fold_end & column_last) ? '0
+      weight_address_q <= (!Stationary & fold_end & column_last) ? '0
                                                                  : weight_address_q + weight_step;
     end
   end
@@ -226,7 +226,7 @@ module dovetail_execute #(
       valid_q        <= streaming & ~vector;
       first_q        <= streaming & begin_q;
       last_q         <= streaming & inner_last & word_last;
-      load_q         <= weight_read & (~Overlap | (row_q == '0));
+      load_q         <= weight_read & (!Overlap | (row_q == '0));
       vector_valid_q <= streaming & vector;
       vector_last_q  <= streaming & vector & inner_last;
       vector_final_q <= streaming & vector & all_last;
@@ -268,7 +268,7 @@ module dovetail_execute #(
 
   dovetail_systolic_array #(
     .Stationary(Stationary),
-    .Overlap(Stationary & Overlap),
+    .Overlap(Stationary && Overlap),
     .Skewed(!Stationary),
     .Rows(Rows),
     .Cols(Cols),

@@ -57,7 +57,7 @@ module dovetail_pe #(
   assign product = SumBits'(left_i) * SumBits'(factor);
   assign acc_d   = base + product[AccBits-1:0];
 
-  if (Stationary & Overlap) begin : gen_overlap
+  if (Stationary && Overlap) begin : gen_overlap
     logic signed [TopBits-1:0] next_q, kept_q;
     logic                      first_q, load_q;
 

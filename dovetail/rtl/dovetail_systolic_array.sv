@@ -94,7 +94,7 @@ module dovetail_systolic_array #(
     // Row r of the right matrix is r cycles behind row 0, and r rows further down.
     dovetail_delay #(
       .Width(1),
-      .Depth((Stationary & Overlap) ? 2 * r : 0)
+      .Depth((Stationary && Overlap) ? 2 * r : 0)
     ) u_load_skew (
       .clk_i,
       .rst_ni,
@@ -106,7 +106,7 @@ module dovetail_systolic_array #(
   for (genvar c = 0; c < Cols; c++) begin : gen_top
     dovetail_delay #(
       .Width(TopBits),
-      .Depth((Stationary & ~Overlap) ? 0 : c)
+      .Depth((Stationary && !Overlap) ? 0 : c)
     ) u_skew (
       .clk_i,
       .rst_ni,
