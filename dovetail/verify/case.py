@@ -82,6 +82,7 @@ class Case:
         stalls: seed of random backpressure; 0 for none.
         per_pixel: stores take a parameter word per pixel, which no lowering asks for; the network's
             arithmetic is then another one.
+        exchanged: input stationary: operands are exchanged, on a WS array.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Case:
     bandwidth: int
     stalls: int
     per_pixel: bool = False
+    exchanged: bool = False
 
     def design(self) -> SystolicArray:
         """The design with the case's memory channel."""

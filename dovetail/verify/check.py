@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.ir.executable import Bytes, Executable
+from dovetail.ir.executable import Bytes, Executable, PlanarRegion
 from dovetail.sim import interpreter, rtl
 from dovetail.sim.code import queue_of
 from dovetail.sim.cycle import ChainTiming, run_executable
@@ -237,6 +237,10 @@ def _place(executable: Executable, address: int) -> str:
     """Tensor and pixel that lie at an address."""
     for region in executable.regions:
         offset = address - region.address
+        if 0 <= offset < region.size and isinstance(region, PlanarRegion):
+            channel, byte = divmod(offset, region.pixel_bytes)
+            pixel = byte * 8 // region.bits
+            return f"in tensor '{region.name}', channel {channel}, pixel {pixel}"
         if 0 <= offset < region.size:
             row, rest = divmod(offset, region.row_bytes)
             column, byte = divmod(rest, region.pixel_bytes)

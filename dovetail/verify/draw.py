@@ -20,26 +20,27 @@ MOST_BYTES = 64 * 1024
 MOST_WORK = 60_000
 """Of array steps and vector steps, roughly cycles."""
 MOST_CHANNELS = 20
+EDGE = 8
+"""Most rows and columns of most designs."""
 Rng = np.random.Generator
 
 
-def draw_elaboration(seed: int, number: int, edge: int = 8) -> Elaboration:
+def draw_elaboration(seed: int, number: int) -> Elaboration:
     """A random legal design.
 
     Args:
         seed: of the campaign.
-        number: of the elaboration.
-        edge: most rows and columns; every eighth design has up to twice as many.
+        number: of the elaboration. Every eighth has up to 16 rows and columns, another eighth one
+            column.
     """
     rng = np.random.default_rng([seed, 0, number])
-    edge = 2 * edge if number % 8 == 7 else edge
-    # The first ones go through all combinations of dataflow and overlap.
-    fixed = {
-        "dataflow": ("ws", "os")[number % 2],
-        "fold_overlap": ("full", "none")[number // 2 % 2],
+    fixed: dict[str, int | float | str] = {
+        # The first ones go through all combinations.
+        "dataflow": ("ws", "os")[(number + number // 8) % 2],
+        "fold_overlap": ("full", "none")[(number // 2 + number // 8) % 2],
     }
     while True:
-        design = _draw_design(rng, edge) | fixed
+        design = _draw_design(rng, *_extents(rng, number)) | fixed
         depths = int(rng.choice([64, 128, 256])), int(rng.choice([48, 64, 128]))
         drawn = Elaboration(design, *depths)
         if _is_legal(drawn):
@@ -53,13 +54,25 @@ def _is_legal(gates: Elaboration) -> bool:
         return False
 
 
-def _draw_design(rng: Rng, edge: int) -> dict[str, int | float | str]:
-    rows, cols = int(rng.integers(2, edge + 1)), int(rng.integers(1, edge + 1))
+def _extents(rng: Rng, number: int) -> tuple[int, int, bool]:
+    """Rows, columns, and whether words are such that a wide bus divides them."""
+    if number % 16 == 15:
+        return 2 * EDGE, 2 * EDGE, True
+    if number % 8 == 3:
+        return int(rng.integers(2, EDGE + 1)), 1, False
+    edge = 2 * EDGE if number % 8 == 7 else EDGE
+    if rng.random() < 0.5:
+        rows, cols = (int(2 ** rng.integers(1, edge.bit_length())) for _ in range(2))
+        return rows, cols, True
+    return int(rng.integers(2, edge + 1)), int(rng.integers(1, edge + 1)), False
+
+
+def _draw_design(rng: Rng, rows: int, cols: int, wide: bool) -> dict[str, int | float | str]:
     inputs, weights = (int(rng.choice([2, 4, 6, 8, 8, 8, 12, 16])) for _ in range(2))
     sums = int(rng.choice([8, 16, 20, 24, 32, 32, 32]))
-    if rng.random() < 0.5:  # words that a wide bus divides
-        rows, cols = (int(2 ** rng.integers(1, edge.bit_length())) for _ in range(2))
-        inputs, weights, sums = 8, 8, 32
+    if wide:
+        inputs, weights = (int(rng.choice([4, 8, 8, 8, 16])) for _ in range(2))
+        sums = int(rng.choice([16, 32, 32]))
     most = math.gcd(rows * inputs, cols * inputs, cols * weights, cols * sums, cols * 64, 512)
     most &= -most
     bus = max(most >> int(rng.choice([0, 0, 0, 1, 2])), min(most, 8))
@@ -76,14 +89,14 @@ def _draw_design(rng: Rng, edge: int) -> dict[str, int | float | str]:
     }  # fmt: skip
 
 
-def draw_case(seed: int, elaboration: int, number: int, edge: int = 8) -> Case:
+def draw_case(seed: int, elaboration: int, number: int) -> Case:
     """A random case; drawn again until it is legal and small."""
-    return draw_prepared(seed, elaboration, number, edge)[0]
+    return draw_prepared(seed, elaboration, number)[0]
 
 
-def draw_prepared(seed: int, elaboration: int, number: int, edge: int = 8) -> tuple[Case, Work]:
+def draw_prepared(seed: int, elaboration: int, number: int) -> tuple[Case, Work]:
     """A random case, and what it runs."""
-    gates = draw_elaboration(seed, elaboration, edge)
+    gates = draw_elaboration(seed, elaboration)
     rng = np.random.default_rng([seed, 1, elaboration, number])
     design = gates.base()
     while True:
@@ -111,21 +124,26 @@ def _steps(work: Work) -> int:
 def _draw(name: str, gates: Elaboration, design: SystolicArray, rng: Rng) -> Case:
     size = int(rng.integers(1, 12))
     height, width = (max(1, int(rng.integers(-1, 3)) + size) for _ in "HW")
-    shape = (_channels(rng, design), height, width)
+    exchanged = _can_exchange(design) and rng.random() < 0.2
+    shapes = [(_channels(rng, design), height, width)]
     layers: list[LayerSpec] = []
-    shapes = [shape]
     for _ in range(int(rng.choice([1, 1, 1, 2, 2, 3]))):
-        layer = _layer(shapes, design, rng)
-        layers.append(layer)
-        shapes.append(out_shape(layer, shapes))
+        product = LayerSpec("convolution", _channels(rng, design))
+        layers.append(product if exchanged else _layer(shapes, design, rng))
+        shapes.append(out_shape(layers[-1], shapes))
     if rng.random() < 0.1:
         layers[-1] = dataclasses.replace(layers[-1], wide=True)
     stalls = int(rng.integers(1, 2**31)) if rng.random() < 0.1 else 0
     return Case(
-        name, gates, shape, tuple(layers), int(rng.integers(2**31)), int(rng.integers(2**31)),
+        name, gates, shapes[0], tuple(layers), int(rng.integers(2**31)), int(rng.integers(2**31)),
         int(rng.choice(np.array([0, 1, rng.integers(2, 10), rng.integers(10, 61)]))),
-        _bandwidth(rng, design.bus_bits // 8), stalls, rng.random() < 0.05,
+        _bandwidth(rng, design.bus_bits // 8), stalls, not exchanged and rng.random() < 0.05,
+        exchanged,
     )  # fmt: skip
+
+
+def _can_exchange(design: SystolicArray) -> bool:
+    return design.dataflow == "ws" and design.input_bits == design.weight_bits
 
 
 def _channels(rng: Rng, design: SystolicArray) -> int:
@@ -178,7 +196,8 @@ def _window(rng: Rng, height: int, width: int) -> dict[str, Any]:
         stride = tuple(int(rng.choice([1, 1, 1, 2, 3])) for _ in "PQ")
         dilation = tuple(int(rng.choice([1, 1, 1, 2, 3])) for _ in "RS")
         reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-        most = [0 if rng.random() < 0.4 else reach[i % 2] - 1 for i in range(4)]
+        more = 2 if rng.random() < 0.1 else -1  # whole windows of padding are legal, too
+        most = [0 if rng.random() < 0.4 else reach[i % 2] + more for i in range(4)]
         padding = tuple(int(rng.integers(0, min(m, 4) + 1)) for m in most)
         fits = (
             reach[0] <= height + padding[0] + padding[2]

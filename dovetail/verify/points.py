@@ -8,14 +8,13 @@ from functools import lru_cache
 import numpy as np
 
 from dovetail.ir import isa
-from dovetail.mappers.rtl_shape import layer_shape
 from dovetail.sim.columns import Tile
 from dovetail.verify.case import Case, LayerSpec
-from dovetail.verify.work import Work
+from dovetail.verify.work import Work, shape_of
 
 POINTS = (
     "array:rows<cols", "array:rows=cols", "array:rows>cols", "array:one column",
-    "overlap:full", "overlap:none", "stationary:os", "stationary:ws",
+    "overlap:full", "overlap:none", "stationary:is", "stationary:os", "stationary:ws",
     "bus:8", "bus:16", "bus:32", "bus:64", "bus:128",
     "width:input<8", "width:input>8", "width:weight<8", "width:weight>8",
     "width:accumulator<product", "width:accumulator=32",
@@ -41,10 +40,11 @@ def points(case: Case, work: Work) -> tuple[str, ...]:
     """Points that a case hits, sorted."""
     found = {*_design(case), *_channel(case), *_instructions(work)}
     found.add(f"chain:{len(case.layers)}")
-    found |= {"store:per pixel"} if case.per_pixel else set()
+    found |= {"store:per pixel"} if case.per_pixel or case.exchanged else set()
+    found |= {"stationary:is"} if case.exchanged else set()
     shape = case.shape[0]
     for i, spec in enumerate(case.layers):
-        found |= {*_layer(spec, shape, i), *_tiles(work, i)}
+        found |= {*_layer(spec, shape, i), *_tiles(case, work, i)}
         shape = spec.outputs if spec.kind in ("convolution", "linear") else shape
     return tuple(sorted(found))
 
@@ -102,9 +102,9 @@ def _layer(spec: LayerSpec, channels: int, number: int) -> Iterator[str]:
     yield from (name for name, holds in facts.items() if holds)
 
 
-def _tiles(work: Work, number: int) -> Iterator[str]:
+def _tiles(case: Case, work: Work, number: int) -> Iterator[str]:
     layer = work.network.layers[number]
-    shape, design = layer_shape(work.network, layer, work.design), work.design
+    shape, design = shape_of(case, work.network, layer), work.design
     law = layer.requantization
     x = work.network.tensor(layer.inputs[0])
     facts = {

@@ -13,8 +13,9 @@ from dovetail.ir.encoding import ENTRY_BYTES, LAYOUT, OPCODE_BITS, Opcode
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.ir.space import IntArray
 from dovetail.ir.window import Window
+from dovetail.mappers.rtl_exchange import exchanged_shape, lower_exchanged
 from dovetail.mappers.rtl_lower import lower
-from dovetail.mappers.rtl_shape import layer_shape
+from dovetail.mappers.rtl_shape import LayerShape, layer_shape
 from dovetail.mappers.rtl_tiling import random_tiling
 from dovetail.networks.quantized import (
     MAX_SHIFT,
@@ -77,12 +78,19 @@ def prepare(case: Case) -> Work:
     if case.tiling >= 0:
         for i, layer in enumerate(network.layers):
             draws = np.random.default_rng([case.tiling, i])
-            tilings[layer.name] = random_tiling(layer_shape(network, layer, design), design, draws)
-    executable = lower(network, design, tilings)
+            tilings[layer.name] = random_tiling(shape_of(case, network, layer), design, draws)
+    executable = (lower_exchanged if case.exchanged else lower)(network, design, tilings)
     memory = executable.memory(image)
     if case.per_pixel:
         _store_per_pixel(executable, memory)
     return Work(design, network, image, tilings, executable, memory)
+
+
+def shape_of(case: Case, network: QuantizedNetwork, layer: Layer) -> LayerShape:
+    """The extents that a tiling of a layer has."""
+    if case.exchanged:
+        return exchanged_shape(network, layer)
+    return layer_shape(network, layer, case.elaboration.base())
 
 
 def _store_per_pixel(executable: Executable, memory: Bytes) -> None:

@@ -23,8 +23,7 @@ def test_elaborations_are_legal_and_go_through_all_dataflows(number):
     gates = draw_elaboration(5, number)
     assert gates == draw_elaboration(5, number)
     assert not gates.base().validate()
-    assert gates.design["dataflow"] == ("ws", "os")[number % 2]
-    assert gates.design["fold_overlap"] == ("full", "none")[number // 2 % 2]
+    assert gates.design["rows"] >= 2
 
 
 @pytest.mark.parametrize("name", NAMES)
