@@ -204,7 +204,8 @@ def _greedy(design: FloatArray, objective: int, terms: FloatArray, best: IntArra
             return lowest
     for _ in range(ROUNDS):
         before = lowest
-        tn, tc = ceil_div(best[Tile.K], unit_k), ceil_div(best[Tile.C], unit_c)
+        tn = best[Tile.K] if unit_k == 1 else ceil_div(best[Tile.K], unit_k)
+        tc = best[Tile.C] if unit_c == 1 else ceil_div(best[Tile.C], unit_c)
         pixels = float(best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q])
         half = ceil_div(tc, 2)
         lowest = min(lowest, _try(design, terms, objective, tn, tc, pixels / 2, lowest, best))

@@ -104,6 +104,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     folds_n, last_folds_n = ceil_div(tn, cols), ceil_div(last_n, cols)
     folds_k, last_folds_k = ceil_div(tc * kernel, rows), ceil_div(last_c * kernel, rows)
     stay, skew = 0 if dataflow == OS else rows, rows + cols - 2
+    alone = stay + skew
 
     total = 0
     engine = 0
@@ -176,10 +177,14 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                         if arrays > 1:
                             waves = ceil_div(waves, arrays)
                             waves_last = ceil_div(waves_last, arrays)
-                        busy = fold_cycles(waves, stream * passes, stay, skew, overlap)
-                        busy_last = fold_cycles(
-                            waves_last, stream_last * passes, stay, skew, overlap
-                        )
+                        if overlap:
+                            busy = fold_cycles(waves, stream * passes, stay, skew, 1)
+                            busy_last = fold_cycles(
+                                waves_last, stream_last * passes, stay, skew, 1
+                            )
+                        else:
+                            busy = waves * (stream * passes + alone)
+                            busy_last = waves_last * (stream_last * passes + alone)
                         engine += run_u * ((nk - 1) * busy + busy_last)
                         # The last depth tile runs beside the first load of the next output tile.
                         i_load = 0
