@@ -33,5 +33,4 @@ _ORDER = (
 
 def sources() -> list[Path]:
     """All SystemVerilog files of the accelerator, in the order in which tools may read them."""
-    paths = (_FOLDER / f"{name}.sv" for name in _ORDER)
-    return [path for path in paths if path.exists()]
+    return [_FOLDER / f"{name}.sv" for name in _ORDER]
