@@ -17,7 +17,7 @@ from dovetail.cli.options import (
     load_accelerator,
 )
 from dovetail.cli.output import check_outputs, console
-from dovetail.errors import AcceleratorError
+from dovetail.errors import AcceleratorError, UnknownNameError
 
 if TYPE_CHECKING:
     from dovetail.arch.systolic import SystolicArray
@@ -81,11 +81,13 @@ def network_command(
     ] = None,
 ) -> None:  # fmt: skip
     """Run a whole network on the RTL: every byte against the interpreter, every cycle simulated."""
-    from dovetail.sim.simulators import require_tools
+    from dovetail.sim.simulators import SIMULATORS, require_tools
     from dovetail.verify.networks import verify_network
 
     check_outputs({"--trace": trace}, inputs=(network, accelerator or ""))
     design = _design(accelerator, overrides)
+    if simulator not in SIMULATORS:
+        raise UnknownNameError("simulator", simulator, SIMULATORS)
     require_tools(simulator)
     subject = _subject(network, design, images, choice, seed)
     count = len(subject.images)

@@ -197,10 +197,10 @@ def verify_network(
 
 
 def bench_of(executable: Executable, design: SystolicArray, simulator: str) -> Bench:
-    """The gates of a design, with program memories as large as an executable needs."""
-    values = rtl.parameters(
-        design, param_depth=executable.param_depth, program_depth=executable.program_depth
-    )
+    """The gates of a design; powers of two as program memories let networks share a build."""
+    depths = (executable.param_depth, executable.program_depth)
+    params, entries = (max(64, 1 << (depth - 1).bit_length()) for depth in depths)
+    values = rtl.parameters(design, param_depth=params, program_depth=entries)
     return build(values, simulator, memory_bytes=executable.size)
 
 

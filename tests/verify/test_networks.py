@@ -11,12 +11,9 @@ import pytest
 from dovetail.cli.verify_network import summary
 from dovetail.errors import AcceleratorError
 from dovetail.networks.builder import NetworkBuilder
-from dovetail.sim import interpreter, rtl
-from dovetail.sim.cycle import run_executable
 from dovetail.sim.values_network import reference
-from dovetail.verify import networks
 from dovetail.verify.networks import MICRO, random_subject, verify_network
-from tests.sim.fake_gates import gates_like
+from tests.verify.fake_bench import fake_gates
 
 SMALL = MICRO.replace({"rows": 4, "cols": 4, "bus_bits": 32, "dram_gb_per_s": 0.4})
 SMALL = SMALL.replace({f"{operand}_sram_kib": 1 for operand in ("input", "weight", "output")})
@@ -39,25 +36,8 @@ def subject(network):
     return random_subject(network, SMALL, 3, 1)
 
 
-def fake(monkeypatch, change=lambda run: run):
-    """Replaces the gates by what the interpreter and the simulator say, changed."""
-    made = {}
-
-    def bench_of(executable, design, simulator):
-        made["timing"] = run_executable(executable, design, trace=True)
-        made["executable"] = executable
-
-    def run(bench, memory, speed, *, address, limit):
-        after = memory.copy()
-        interpreter.execute(made["executable"], after)
-        return change(gates_like(made["timing"], after))
-
-    monkeypatch.setattr(networks, "bench_of", bench_of)
-    monkeypatch.setattr(rtl, "run", run)
-
-
 def test_every_image_is_compared(subject, monkeypatch):
-    fake(monkeypatch)
+    fake_gates(monkeypatch)
     seen = []
     verdict = verify_network(subject, SMALL, jobs=2, progress=lambda result: seen.append(result))
     assert [result.image for result in seen] == [0, 1, 2]
@@ -72,7 +52,7 @@ def test_every_image_is_compared(subject, monkeypatch):
 
 
 def test_labels_are_counted(subject, monkeypatch):
-    fake(monkeypatch)
+    fake_gates(monkeypatch)
     labels = np.array([0, 1, 2])
     verdict = verify_network(replace(subject, labels=labels, promised=2), SMALL)
     answers = np.array([result.answer for result in verdict.results])
@@ -96,7 +76,7 @@ def flipped(run):
     ],
 )
 def test_what_differs_is_seen(subject, monkeypatch, change, kind):
-    fake(monkeypatch, change)
+    fake_gates(monkeypatch, change)
     verdict = verify_network(subject, SMALL)
     assert [result.kind for result in verdict.failures] == [kind] * 3
     assert f"image 0: {kind}: " in summary(verdict, SMALL, "verilator")
