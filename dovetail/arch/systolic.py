@@ -153,6 +153,11 @@ class SystolicArray:
         if self.dataflow == "is":
             reasons.append("machine 'rtl' runs dataflow 'ws' or 'os': 'is' is 'ws' with exchanged "
                            "operands")  # fmt: skip
+        if self.accumulator_bits < self.input_bits:
+            reasons.append(
+                f"accumulator_bits = {self.accumulator_bits}: machine 'rtl' needs input_bits = "
+                f"{self.input_bits} at least, for pooling passes inputs through"
+            )
         if self.bus_bits & (self.bus_bits - 1):
             reasons.append(f"bus_bits = {self.bus_bits}: must be a power of two")
         for what, width in self._words_on_bus():
