@@ -69,8 +69,6 @@ def build(
         UnknownNameError: if there is no such simulator.
         ToolError: if the sources do not build.
     """
-    if simulator not in SIMULATORS:
-        raise UnknownNameError("simulator", simulator, SIMULATORS)
     require_tools(simulator)
     bus_bytes = parameters["BusBits"] // 8
     size = max(_LEAST_MEMORY, 1 << max(0, memory_bytes - 1).bit_length())
@@ -90,8 +88,11 @@ def require_tools(simulator: str) -> None:
     """Checks that a simulator can be used.
 
     Raises:
+        UnknownNameError: if there is no such simulator.
         MissingToolError: naming what to install.
     """
+    if simulator not in SIMULATORS:
+        raise UnknownNameError("simulator", simulator, SIMULATORS)
     if simulator == "icarus":
         missing = [tool for tool in ("iverilog", "vvp") if shutil.which(tool) is None]
         if missing:

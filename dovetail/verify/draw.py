@@ -75,7 +75,8 @@ def _draw_design(rng: Rng, rows: int, cols: int, wide: bool) -> dict[str, int | 
         sums = int(rng.choice([16, 32, 32]))
     most = math.gcd(rows * inputs, cols * inputs, cols * weights, cols * sums, cols * 64, 512)
     most &= -most
-    bus = max(most >> int(rng.choice([0, 0, 0, 1, 2])), min(most, 8))
+    less = 0 if rows * cols > EDGE**2 else int(rng.choice([0, 0, 0, 1, 2]))
+    bus = max(most >> less, min(most, 8))
     widths = {"input": rows * inputs, "weight": cols * weights, "output": cols * sums}
     depths = {
         "input": int(rng.integers(12, 160)),
