@@ -124,14 +124,13 @@ def _subject(
     from dovetail.verify.networks import random_subject
 
     if network == DIGITS and not Path(network).exists():
-        return _digits(images, choice, seed)
+        return _digits(design, images, choice, seed)
     return random_subject(load_network(network), design, images or RANDOM_IMAGES, seed)
 
 
-def _digits(images: int | None, choice: str | None, seed: int) -> Subject:
+def _digits(design: SystolicArray, images: int | None, choice: str | None, seed: int) -> Subject:
     """A sub-network of the supernet that the demo trains."""
     from dovetail.envs.supernet import build_oracle
-    from dovetail.networks.elastic.inference import Classifier
     from dovetail.verify.networks import trained_subject
 
     with console(stderr=True).status("training the supernet of digits (once)") as status:
@@ -142,8 +141,7 @@ def _digits(images: int | None, choice: str | None, seed: int) -> Subject:
         cached, _ = build_oracle({"dataset": DIGITS, "seed": seed}, show)
     oracle = cached.oracle
     knobs = _knobs(choice) if choice else (oracle.family.space.cardinalities - 1).tolist()
-    classifier = Classifier(oracle.net, oracle.dataset)
-    return trained_subject(classifier, oracle.dataset.y_test, oracle.family.decode(knobs), images)
+    return trained_subject(oracle, knobs, design, images)
 
 
 def _knobs(text: str) -> list[int]:

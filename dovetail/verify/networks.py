@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from dovetail.arch.systolic import SystolicArray
 from dovetail.errors import AcceleratorError
+from dovetail.flow import map_network
 from dovetail.ir.executable import Executable
 from dovetail.ir.network import Network
+from dovetail.ir.space import IntArray
 from dovetail.mappers.quantize import quantize
 from dovetail.mappers.rtl_lower import lower
 from dovetail.networks.quantized import QuantizedNetwork
@@ -25,8 +27,7 @@ from dovetail.verify.check import DONE, compare
 from dovetail.verify.work import Work
 
 if TYPE_CHECKING:
-    from dovetail.networks.elastic.inference import Classifier
-    from dovetail.networks.elastic.subnetwork import SubNetwork
+    from dovetail.networks.elastic.accuracy import AccuracyOracle
 
 MICRO = SystolicArray(
     name="micro", rows=8, cols=8, machine="rtl", fold_overlap="full", bus_bits=64,
@@ -44,12 +45,14 @@ class Subject:
         images: (n, C, H, W) stored codes.
         labels: (n,) true classes; None for random images.
         promised: how many of them the accuracy oracle counts as right; None if it has no say.
+        tilings: rows of `Tile` columns by layer; the lowering's own where missing.
     """
 
     network: QuantizedNetwork
     images: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     promised: int | None = None
+    tilings: Mapping[str, IntArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,43 +113,67 @@ class Verdict:
 
 
 def random_subject(network: Network, design: SystolicArray, images: int, seed: int) -> Subject:
-    """A network with random weights, calibrated, and random images.
+    """A network with random weights, calibrated, and random images, tiled as `simulate` tiles it.
 
     Args:
         network: of batch 1.
-        design: gives the operand widths.
+        design: an RTL machine.
         images: how many.
         seed: of weights and images.
 
     Raises:
+        AcceleratorError: if the design is no RTL machine.
         MappingError: if an operator has no RTL twin.
     """
+    tilings = tilings_on(network, design)
     made = quantize(
         network, seed=seed, activation_bits=design.input_bits, weight_bits=design.weight_bits,
         accumulator_bits=design.accumulator_bits,
     )  # fmt: skip
     limit = 1 << (design.input_bits - 1)
     shape = (images, *made.tensor(made.input).shape)
-    return Subject(made, np.random.default_rng(seed).integers(-limit, limit, shape))
+    made_images = np.random.default_rng(seed).integers(-limit, limit, shape)
+    return Subject(made, made_images, tilings=tilings)
+
+
+def tilings_on(network: Network, design: SystolicArray) -> dict[str, IntArray]:
+    """The mapper's tilings by layer.
+
+    Raises:
+        AcceleratorError: if the design is no RTL machine.
+    """
+    if design.machine != "rtl":
+        raise AcceleratorError(
+            f"accelerator '{design.name}' has machine = {design.machine}: only machine = rtl has "
+            "gates; add --set machine=rtl"
+        )
+    return map_network(network, design).tilings
 
 
 def trained_subject(
-    classifier: Classifier, labels: NDArray[np.int64], sub: SubNetwork, images: int | None
+    oracle: AccuracyOracle, choice: Sequence[int], design: SystolicArray, images: int | None
 ) -> Subject:
     """A sub-network of a trained supernet, and held-out images.
 
     Args:
-        classifier: evaluates the supernet.
-        labels: of its held-out images.
-        sub: the sub-network.
+        oracle: has supernet and data set.
+        choice: the sub-network's knobs.
+        design: an RTL machine.
         images: how many of them; None takes all.
+
+    Raises:
+        AcceleratorError: if the design is no RTL machine.
     """
     from dovetail.networks.elastic.deploy import deploy, stored_images
+    from dovetail.networks.elastic.inference import Classifier
 
+    tilings = tilings_on(oracle.family.network(choice), design)
+    classifier, sub = Classifier(oracle.net, oracle.dataset), oracle.family.decode(choice)
+    labels = oracle.dataset.y_test
     stored = stored_images(classifier, sub)[:images]
     answers = classifier.logits(sub).argmax(1).numpy()[: len(stored)]
     promised = int((answers == labels[: len(stored)]).sum())
-    return Subject(deploy(classifier, sub), stored, labels[: len(stored)], promised)
+    return Subject(deploy(classifier, sub), stored, labels[: len(stored)], promised, tilings)
 
 
 def verify_network(
@@ -167,16 +194,10 @@ def verify_network(
         progress: called after every image, in order.
 
     Raises:
-        AcceleratorError: if the design is no RTL machine.
-        MappingError: if the network does not fit it.
+        MappingError: if the network does not fit the design.
         MissingToolError, ToolError: if the gates cannot be built or run.
     """
-    if design.machine != "rtl":
-        raise AcceleratorError(
-            f"accelerator '{design.name}' has machine = {design.machine}: only machine = rtl has "
-            "gates; add --set machine=rtl"
-        )
-    executable = lower(subject.network, design)
+    executable = lower(subject.network, design, subject.tilings)
     bench = bench_of(executable, design, simulator)
     run_executable(executable, design)
     begin = time.perf_counter()

@@ -10,6 +10,7 @@ import pytest
 
 from dovetail.cli.verify_network import summary
 from dovetail.errors import AcceleratorError
+from dovetail.flow import simulate
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.sim.values_network import reference
 from dovetail.verify.networks import MICRO, random_subject, verify_network
@@ -82,9 +83,15 @@ def test_what_differs_is_seen(subject, monkeypatch, change, kind):
     assert f"image 0: {kind}: " in summary(verdict, SMALL, "verilator")
 
 
-def test_an_ideal_machine_has_no_gates(subject):
+def test_an_ideal_machine_has_no_gates(network):
     with pytest.raises(AcceleratorError, match="--set machine=rtl"):
-        verify_network(subject, SMALL.replace({"machine": "ideal"}))
+        random_subject(network, SMALL.replace({"machine": "ideal"}), 1, 0)
+
+
+def test_the_gates_take_the_cycles_of_the_report(network, subject, monkeypatch):
+    fake_gates(monkeypatch)
+    verdict = verify_network(subject, SMALL)
+    assert verdict.timing.total == simulate(network, SMALL, fidelity="cycle").cycles
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
