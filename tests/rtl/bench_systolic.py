@@ -14,6 +14,7 @@ from tests.rtl.icarus import case
 
 CASE = case()
 ROWS, COLS, STATIONARY = CASE["Rows"], CASE["Cols"], bool(CASE["Stationary"])
+OVERLAP = bool(CASE.get("Overlap"))
 
 
 def pack(vector, bits):
@@ -25,14 +26,15 @@ def unpack(word, bits, count):
     return [f - 2**bits if f >> (bits - 1) else f for f in fields]
 
 
-def drive(dut, *, left=None, top=None, valid=0, last=0, load=0):
+def drive(dut, *, left=None, top=None, valid=0, first=0, last=0, load=0):
     """Presents vectors for one cycle; operands that nobody may look at are noise."""
     noise = np.random.default_rng(0).integers(-1, 1, max(ROWS, COLS))
     left = noise[:ROWS] if left is None else left
     top = noise[:COLS] if top is None else top
     dut.left_i.value = pack(left, CASE["LeftBits"])
     dut.top_i.value = pack(top, CASE["TopBits"])
-    dut.valid_i.value, dut.last_i.value, dut.load_i.value = valid, last, load
+    dut.valid_i.value, dut.load_i.value = valid, load
+    dut.first_i.value, dut.last_i.value = first, last
 
 
 class Bench:
@@ -74,17 +76,25 @@ def operands(rng, rows, inner, columns):
     return matrices
 
 
+def loads(b):
+    """Rows of the right matrix as they are loaded: the last one first, or all behind the first."""
+    if OVERLAP:
+        return [{"load": int(i == 0), "top": row} for i, row in enumerate(b)]
+    return [{"load": 1, "top": row} for row in b[::-1]]
+
+
 async def run_fold(bench, a, b, gaps=None):
     """Presents one fold of a @ b and returns the number of its first edge."""
-    stationary = [{"load": 1, "top": row} for row in b[::-1]] if STATIONARY else []
+    stationary = loads(b) if STATIONARY else []
     if STATIONARY:
         moving = [{"valid": 1, "left": row} for row in a]
     else:
         moving = [{"valid": 1, "left": a[:, k], "top": b[k]} for k in range(len(b))]
-    moving[-1]["last"] = 1
+    moving[0]["first"] = moving[-1]["last"] = 1
     edges = []
     for vectors in stationary + moving:
-        while gaps is not None and gaps.random() < 0.4:
+        loading = OVERLAP and "top" in vectors and not vectors["load"]
+        while gaps is not None and not loading and gaps.random() < 0.4:
             await bench.present()
         edges.append(await bench.present(**vectors))
     return edges[0]
@@ -141,3 +151,25 @@ async def folds_may_follow_at_once(dut):
         fold = bench.results[i * ROWS : (i + 1) * ROWS]
         check(fold, matmul_int(a, b, CASE["AccBits"]))
     assert len(bench.results) == len(pairs) * ROWS
+
+
+@cocotb.test(skip=not OVERLAP)
+async def folds_load_beside_the_fold_before(dut):
+    rng = np.random.default_rng(CASE["seed"] + 3)
+    bench = Bench(dut)
+    await bench.reset()
+    pairs = [operands(rng, *shapes(length)) for length in (ROWS, 1, ROWS + 3, 2, ROWS - 1 or 1)]
+    for vectors in loads(pairs[0][1]):
+        await bench.present(**vectors)
+    for i, (a, _) in enumerate(pairs):
+        following = loads(pairs[i + 1][1]) if i + 1 < len(pairs) else []
+        for j in range(max(len(a), len(following))):
+            vectors = dict(following[j]) if j < len(following) else {}
+            if j < len(a):
+                vectors |= {"valid": 1, "left": a[j], "first": j == 0, "last": j == len(a) - 1}
+            await bench.present(**vectors)
+    await bench.drain()
+    for a, b in pairs:
+        check(bench.results[: len(a)], matmul_int(a, b, CASE["AccBits"]))
+        del bench.results[: len(a)]
+    assert not bench.results

@@ -34,16 +34,16 @@ def test_cycles_of_one_fold_are_the_documented_closed_forms():
     assert folds(1, 3, 5, [1, 17]) == [(1, 1 + 2 * 3 + 5 - 2), (17, 17 + 2 * 3 + 5 - 2)]
 
 
-@pytest.mark.parametrize("stationary", [0, 1])
+@pytest.mark.parametrize(("stationary", "overlap"), [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize(
     ("rows", "cols", "widths"),
     [(1, 1, WIDE), (4, 4, WIDE), (3, 5, WIDE), (8, 8, WIDE), (5, 2, NARROW)],
 )
 def test_array_computes_the_product_in_the_cycles_of_the_simulator(
-    tmp_path, stationary, rows, cols, widths
+    tmp_path, stationary, overlap, rows, cols, widths
 ):
     require_icarus()
-    elaboration = parameters(stationary, rows, cols, widths)
+    elaboration = {**parameters(stationary, rows, cols, widths), "Overlap": overlap}
     simulate(
         tmp_path,
         sources=sources(),
@@ -82,10 +82,10 @@ def test_yosys_reads_a_4x4(stationary):
     yosys(read(parameters(stationary, 4, 4, WIDE)) + "proc; check -assert")
 
 
-@pytest.mark.parametrize("stationary", [0, 1])
-def test_synthesized_netlist_behaves_as_the_source(tmp_path, stationary):
+@pytest.mark.parametrize(("stationary", "overlap"), [(0, 0), (1, 0), (1, 1)])
+def test_synthesized_netlist_behaves_as_the_source(tmp_path, stationary, overlap):
     require_icarus()
-    elaboration = parameters(stationary, 2, 3, NARROW)
+    elaboration = {**parameters(stationary, 2, 3, NARROW), "Overlap": overlap}
     netlist = tmp_path / "netlist.v"
     yosys(
         read(elaboration)
@@ -100,14 +100,27 @@ def test_synthesized_netlist_behaves_as_the_source(tmp_path, stationary):
     )
 
 
-@pytest.mark.parametrize("stationary", [0, 1])
+@pytest.mark.parametrize(("stationary", "overlap"), [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize(("rows", "cols", "widths"), [(1, 1, WIDE), (4, 4, WIDE), (3, 5, NARROW)])
-def test_verilator_lint_is_silent(tmp_path, monkeypatch, stationary, rows, cols, widths):
+def test_verilator_lint_is_silent(monkeypatch, stationary, overlap, rows, cols, widths):
+    elaboration = {**parameters(stationary, rows, cols, widths), "Overlap": overlap}
+    lint(monkeypatch, TOP, elaboration)
+
+
+@pytest.mark.parametrize(("stationary", "overlap"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize(("rows", "cols"), [(4, 4), (2, 8), (16, 8)])
+def test_verilator_lint_of_the_accelerator_is_silent(monkeypatch, stationary, overlap, rows, cols):
+    elaboration = {"Stationary": stationary, "Overlap": overlap, "Rows": rows, "Cols": cols}
+    lint(monkeypatch, "dovetail_accelerator", {**elaboration, "BusBits": 16})
+
+
+def lint(monkeypatch, top, elaboration):
     verilator = find_verilator(monkeypatch)
-    elaboration = parameters(stationary, rows, cols, widths)
     sets = [f"-G{name}={value}" for name, value in elaboration.items()]
     files = [str(path) for path in sources()]
-    done = run(verilator, "--lint-only", "-Wall", "--top-module", TOP, *sets, *files)
+    # No module uses every constant of the package.
+    flags = ["--lint-only", "-Wall", "-Wno-UNUSEDPARAM"]
+    done = run(verilator, *flags, "--top-module", top, *sets, *files)
     assert done.returncode == 0, done.stderr
     assert "%Warning" not in done.stderr, done.stderr
 
