@@ -123,7 +123,7 @@ def check(
         work.memory,
         rtl.Channel(case.latency, case.bandwidth, case.stalls),
         address=work.executable.start,
-        limit=20 * timing.total + 10_000,
+        limit=(20 if case.stalls else 2) * timing.total + 1_000,
         waves=gates.waves,
         coverage=gates.coverage,
     )
