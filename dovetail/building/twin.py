@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from dovetail.arch.systolic import SystolicArray
 from dovetail.building.adapt import adapted, larger, obstacles
 from dovetail.errors import AcceleratorError, MappingError, ToolError
+from dovetail.flow import map_network
 from dovetail.ir.executable import Bytes, Executable
+from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray
 from dovetail.mappers.rtl_lower import lower
 from dovetail.networks.quantized import QuantizedNetwork
@@ -22,6 +24,8 @@ from dovetail.sim.interpreter import execute
 from dovetail.sim.values_network import reference
 
 DOUBLINGS = 8
+DONE = 1
+"""Cycles from the end of the last segment to `done_o`, a register."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +54,7 @@ class Twin:
         changes: what was adapted.
         network: of integers.
         executable: its program.
-        cycles: of one run, by the simulator.
+        cycles: of one run, by the simulator; `done_o` rises in this cycle, the start's being 0.
         cases: what the gates must answer.
     """
 
@@ -76,6 +80,7 @@ def make_twin(
     network: QuantizedNetwork,
     images: Sequence[NDArray[Any]],
     *,
+    graph: Network | None = None,
     adapt: bool = False,
 ) -> Twin:
     """Lowers a network to a design and works out what the gates must answer.
@@ -84,44 +89,50 @@ def make_twin(
         design: what is to be built.
         network: of integers.
         images: (C, H, W) codes.
+        graph: the same network before it was quantized, whose tilings the mapper chooses; simple
+            tilings without it.
         adapt: build the nearest design that can be built, where this one cannot.
 
     Raises:
         AcceleratorError: if the design cannot be built.
         MappingError: if the network does not fit it.
     """
-    changes: list[str] = []
     if adapt:
-        near, executable = _lowered(design, network)
-        changes = adapted_changes(design, near)
+        near, executable = _adapted(design, network, graph)
+    elif reasons := obstacles(design):
+        raise AcceleratorError(
+            f"design '{design.name}' cannot be built: {'; '.join(reasons)}; or take the nearest "
+            "that can by --adapt"
+        )
     else:
-        near = design
-        if reasons := obstacles(design):
-            raise AcceleratorError(
-                f"design '{design.name}' cannot be built: {'; '.join(reasons)}; or take the "
-                "nearest that can by --adapt"
-            )
-        executable = lower(network, design)
+        near, executable = design, _lowered(design, network, graph)
     cases = tuple(_case(network, executable, image) for image in images)
-    cycles = run_executable(executable, near).total
-    return Twin(near, tuple(changes), network, executable, cycles, cases)
+    cycles = run_executable(executable, near).total + DONE
+    return Twin(near, changes(design, near), network, executable, cycles, cases)
 
 
-def adapted_changes(design: SystolicArray, near: SystolicArray) -> list[str]:
+def changes(design: SystolicArray, near: SystolicArray) -> tuple[str, ...]:
     """Parameters that differ, as `rows 3 -> 4`."""
     old, new = design.to_dict(), near.to_dict()
-    return [f"{key} {old[key]} -> {new[key]}" for key in new if new[key] != old[key]]
+    return tuple(f"{key} {old[key]} -> {new[key]}" for key in new if new[key] != old[key])
 
 
-def _lowered(design: SystolicArray, network: QuantizedNetwork) -> tuple[SystolicArray, Executable]:
+def _lowered(design: SystolicArray, network: QuantizedNetwork, graph: Network | None) -> Executable:
+    tilings = map_network(graph, design).tilings if graph is not None else None
+    return lower(network, design, tilings)
+
+
+def _adapted(
+    design: SystolicArray, network: QuantizedNetwork, graph: Network | None
+) -> tuple[SystolicArray, Executable]:
     """The nearest design whose scratchpads hold a tile of every layer."""
     near = adapted(design, network)
     for _ in range(DOUBLINGS):
         try:
-            return near, lower(network, near)
+            return near, _lowered(near, network, graph)
         except MappingError:
             near = larger(near)
-    return near, lower(network, near)
+    return near, _lowered(near, network, graph)
 
 
 def _case(network: QuantizedNetwork, executable: Executable, image: NDArray[Any]) -> Case:

@@ -54,7 +54,7 @@ class Job:
 
     def twin(self, *, adapt: bool) -> Twin:
         """Lowers the network; see `make_twin`."""
-        return make_twin(self.design, self.quantized, self.images, adapt=adapt)
+        return make_twin(self.design, self.quantized, self.images, graph=self.network, adapt=adapt)
 
     def describe(self, twin: Twin) -> str:
         """What is built, and what it takes before and after adapting."""

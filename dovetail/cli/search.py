@@ -213,9 +213,11 @@ def demo_command(
     """Search networks and accelerators jointly on scikit-learn's digits; writes report.html.
 
     Trains a weight-sharing supernet (about a minute), searches with NSGA-II, prints the Pareto
-    front. Run again, it takes up what is there.
+    front, builds the best design as RTL and runs images in its gates. Run again, it takes up what
+    is there.
     """
     from dovetail.cli.running import Search, check_report, run, write_study_report
+    from dovetail.cli.winner import build_winner
 
     folder = Path(out)
     study, report = str(folder / f"demo-seed{seed}.db"), str(folder / "report.html")
@@ -227,6 +229,8 @@ def demo_command(
     check_report()
     problem = run(Search({**DEMO, "cache": str(folder)}, AGENT, {}, budget, seed), study)
     write_study_report(study, report, problem)
+    if not build_winner(study, folder / "winner", problem):
+        raise typer.Exit(1)
 
 
 def problem_spec(
