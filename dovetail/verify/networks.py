@@ -225,6 +225,24 @@ def bench_of(executable: Executable, design: SystolicArray, simulator: str) -> B
     return build(values, simulator, memory_bytes=executable.size)
 
 
+def run_gates(executable: Executable, design: SystolicArray, timing: ChainTiming) -> rtl.RtlRun:
+    """Runs an executable once under Verilator, on an input of zeros.
+
+    Args:
+        executable: lowered to `design`.
+        design: an RTL machine.
+        timing: what the simulator says of it; bounds the run.
+
+    Raises:
+        MissingToolError, ToolError: if the gates cannot be built or run.
+    """
+    bench = bench_of(executable, design, "verilator")
+    return rtl.run(
+        bench, executable.memory(), rtl.channel(design), address=executable.start,
+        limit=4 * timing.total + 10_000,
+    )  # fmt: skip
+
+
 def _run_image(
     subject: Subject, design: SystolicArray, executable: Executable, timing: ChainTiming,
     bench: Bench, number: int,

@@ -1,8 +1,9 @@
-"""`dovetail verify network`: what it prints, writes and refuses."""
+"""`dovetail verify network` and `dovetail simulate --gates`: what they print, write and refuse."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,42 @@ def test_digits_are_classified_as_promised(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_what_cannot_be_run_is_one_line(arguments: tuple[str, ...], complaint: str) -> None:
     assert complaint in run("verify", "network", *arguments).complaint
+
+
+MACHINE = ("--set", "machine=rtl", "--fidelity", "cycle", "--trace", "t.json")
+
+
+def processes() -> dict[str, int]:
+    """Events by process of the trace."""
+    events = json.loads(Path("t.json").read_text())["traceEvents"]
+    names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    return {n: sum(e["pid"] == pid and e["ph"] == "X" for e in events) for pid, n in names.items()}
+
+
+@pytest.mark.usefixtures("gates")
+def test_a_simulation_shows_its_gates() -> None:
+    succeed("simulate", "resnet8", *MACHINE)
+    alone = processes()
+    assert list(alone) == ["simulated (sim.cycle)"]
+    succeed("simulate", "resnet8", *MACHINE, "--gates")
+    both = processes()
+    assert both["gates (RTL)"] == both["simulated (sim.cycle)"] == alone["simulated (sim.cycle)"]
+
+
+def test_gates_that_fail_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gates(monkeypatch, lambda seen: replace(seen, cycles=-1, failure="RULE 7 is broken"))
+    monkeypatch.setattr(simulators, "require_tools", lambda simulator: None)
+    assert "RULE 7" in run("simulate", "resnet8", *MACHINE, "--gates").complaint
+    assert Path("t.json").exists()
+
+
+@pytest.mark.usefixtures("gates")
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--fidelity", "cycle", "--gates"), "add --trace FILE"),
+        (("--fidelity", "cycle", "--trace", "t.json", "--gates"), "add --set machine=rtl"),
+    ],
+)
+def test_only_rtl_machines_have_gates(arguments: tuple[str, ...], complaint: str) -> None:
+    assert complaint in run("simulate", "resnet8", *arguments).complaint
