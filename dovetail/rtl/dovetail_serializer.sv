@@ -27,7 +27,8 @@ module dovetail_serializer #(
     assign data_o[r*Width +: Width] = take ? data_i[0 +: Width] : rest_q[0 +: Width];
 
     if (Rows > 2) begin : gen_shift
-      assign rest_d = take ? data_i[Rows*Width-1:Width] : {{Width{1'b0}}, rest_q[(Rows-1)*Width-1:Width]};
+      assign rest_d = take ? data_i[Rows*Width-1:Width]
+                           : {{Width{1'b0}}, rest_q[(Rows-1)*Width-1:Width]};
     end else begin : gen_one
       assign rest_d = data_i[Rows*Width-1:Width];
     end
