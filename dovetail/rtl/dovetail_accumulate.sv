@@ -1,8 +1,8 @@
 /// Adds results to accumulators, or overwrites them, in the order in which results come.
 ///
 /// start_i takes an instruction; its fields must stay from the next cycle on. A result comes on
-/// result_i one cycle after soon_i: its accumulator is read with soon_i, and written in the result's
-/// cycle. Two results for the same accumulator are at least 2 cycles apart.
+/// result_i one cycle after soon_i: its accumulator is read with soon_i, and written in the
+/// result's cycle. Two results for the same accumulator are at least 2 cycles apart.
 ///
 /// Order of results and their accumulators:
 ///   vector_i                   one after the other; soon_final_i marks the last one

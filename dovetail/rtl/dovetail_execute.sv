@@ -1,8 +1,8 @@
 /// Execute engine: matrix products on the systolic array, pooling and addition on the vector unit.
 ///
-/// start_i takes the instruction entry_i, Multiply or Vector; done_o is high in its last cycle, that
-/// of its last accumulator write. start_i may come again in the cycle after. clear_i: the first
-/// instruction after it finds its operands and accumulators in the halves 0.
+/// start_i takes the instruction entry_i, Multiply or Vector; done_o is high in its last cycle,
+/// that of its last accumulator write. start_i may come again in the cycle after. clear_i: the
+/// first instruction after it finds its operands and accumulators in the halves 0.
 ///
 /// Cycles from start to end (the cycle after done_o), for F folds, M pixels and K = taps * blocks *
 /// Rows products per sum, never waiting for a memory:

@@ -1,8 +1,8 @@
 /// Memory with one write and one read port.
 ///
 /// read_i samples word read_address_i, which is on read_data_o from the next cycle until the cycle
-/// after the next read. A word that is written in the cycle in which it is read is read as anything.
-/// Nothing is reset.
+/// after the next read. A word that is written in the cycle in which it is read is read as
+/// anything. Nothing is reset.
 
 module dovetail_ram #(
   parameter int Width = 32,  // bits of a word, >= 1

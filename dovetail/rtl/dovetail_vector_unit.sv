@@ -1,9 +1,9 @@
 /// Reduces words lane by lane: the maximum, or a sum of weighted elements.
 ///
-/// valid_i presents a word of signed elements, at most one per cycle; last_i marks the last one of a
-/// pixel, final_i the last one of all. sum_i = 0: maximum; 1: sum of element * weight_i. Sums wrap
-/// around at AccBits. The result of the pixel whose last word came in cycle t is on result_o in
-/// cycle t + 2; soon_o and soon_final_o announce it in t + 1.
+/// valid_i presents a word of signed elements, at most one per cycle; last_i marks the last one of
+/// a pixel, final_i the last one of all. sum_i = 0: maximum; 1: sum of element * weight_i. Sums
+/// wrap around at AccBits. The result of the pixel whose last word came in cycle t is on result_o
+/// in cycle t + 2; soon_o and soon_final_o announce it in t + 1.
 
 module dovetail_vector_unit #(
   parameter int Lanes     = 4,

@@ -1,11 +1,11 @@
 /// Walks a grid of points line by line, by additions only.
 ///
 /// start_i takes the first point: row y_i, column x_i, word address_i. step_i goes to the next one:
-/// step_x_i columns and x_words_i words further, or, behind the last of inner_i points of a line, to
-/// the first point of a line that lies step_y_i rows and y_words_i words behind the line before.
+/// step_x_i columns and x_words_i words further, or, behind the last of inner_i points of a line,
+/// to the first point of a line that lies step_y_i rows and y_words_i words behind the line before.
 /// rewind_i with step_i goes back to the first point instead, or to the last mark: mark_i with
-/// step_i marks the next point. x_i, y_i, address_i, inner_i and outer_i must stay as they are until
-/// the walk is over; steps may come one cycle after start_i.
+/// step_i marks the next point. x_i, y_i, address_i, inner_i and outer_i must stay as they are
+/// until the walk is over; steps may come one cycle after start_i.
 ///
 /// top_o: the point is on the first line after start_i. last_o: it is the last of outer_i lines.
 

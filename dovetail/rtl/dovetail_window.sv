@@ -1,8 +1,8 @@
 /// Address generator of implicit im2col: which input word is read next, and is it padding?
 ///
 /// start_i takes an instruction, Multiply or (vector_i) Vector: entry_i in that cycle, and held_i
-/// from the next cycle to the end. From that cycle on the outputs describe the first word; advance_i
-/// goes on to the next one. Order, outermost loop first:
+/// from the next cycle to the end. From that cycle on the outputs describe the first word;
+/// advance_i goes on to the next one. Order, outermost loop first:
 ///
 ///   Vector                     block of channels, output pixel, tap
 ///   Multiply, Stationary = 1   column block, tap, block of channels, output pixel
