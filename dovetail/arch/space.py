@@ -48,6 +48,10 @@ class SystolicSpace:
         for name, values in self.knobs.items():
             if name == "name" or not values:
                 raise AcceleratorError(f"knob '{name}' needs at least one value of a parameter")
+            if name == "machine":
+                raise AcceleratorError(
+                    "knob 'machine': operators are laid out for one machine; set it in the base"
+                )
             for value in values:
                 self.base.replace({name: value}, f"knob '{name}'")
 

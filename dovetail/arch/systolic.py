@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dovetail.arch import gates
 from dovetail.arch.memory import Memory
 from dovetail.arch.technology import DRAM_PJ_PER_BYTE, Technology
 from dovetail.errors import AcceleratorError
@@ -206,6 +207,12 @@ class SystolicArray:
             buffers=2,
         )
 
+    def half_bytes(self, operand: str) -> float:
+        """Bytes that one tile may take; whole words on the RTL machine."""
+        if self.machine == "ideal":
+            return self.scratchpad(operand).tile_bytes
+        return self.half_words(operand) * self.word_bits(operand) / 8
+
     @property
     def dram_bytes_per_cycle(self) -> float:
         """Bandwidth of the DRAM channel in bytes per clock cycle.
@@ -238,15 +245,35 @@ class SystolicArray:
 
     @property
     def area_mm2(self) -> float:
-        """Area of PEs, scratchpads and vector unit; DRAM and its controller are outside."""
-        tech = self.technology
-        pe = tech.pe_mm2(self.input_bits, self.weight_bits, self.accumulator_bits)
-        sram_kib = self.input_sram_kib + self.weight_sram_kib + self.output_sram_kib
-        return (
-            pe * self.peak_macs_per_cycle
-            + tech.sram_mm2(sram_kib * 1024)
-            + tech.vector_lane_mm2 * self.lanes
+        """Area of PEs, scratchpads and vector unit; DRAM and its controller are outside.
+
+        The RTL machine's covers its engines and delay lines, too, and of its memories the words
+        that it has, without those of program and parameters.
+        """
+        tech, overlap = self.technology, self.fold_overlap
+        widths = (self.input_bits, self.weight_bits, self.accumulator_bits)
+        pe = tech.pe_mm2(*widths, self.dataflow, overlap)
+        halves = sum(self.half_bytes(operand) for operand in ("input", "weight", "output"))
+        area = pe * self.peak_macs_per_cycle + tech.sram_mm2(2 * halves)
+        if self.machine == "ideal":
+            return area + tech.vector_lane_mm2 * self.lanes
+        return area + tech.gates_mm2(
+            gates.control_gates()
+            + gates.vector_lane_gates(self.input_bits, self.accumulator_bits) * self.lanes
+            + gates.column_gates(self.input_bits, self.accumulator_bits) * self.cols
+            + gates.row_skew_gates(self.input_bits, self.dataflow, overlap) * _pairs(self.rows)
+            + gates.column_skew_gates(*widths[1:], self.dataflow, overlap) * _pairs(self.cols)
         )
+
+    def half_bytes(self, operand: str) -> float:
+        """Bytes that one tile may take; whole words on the RTL machine."""
+        if self.machine == "ideal":
+            return self.scratchpad(operand).tile_bytes
+        return self.half_words(operand) * self.word_bits(operand) / 8
+
+
+def _pairs(count: int) -> float:
+    return count * (count - 1) / 2
 
 
 def _checked(source: str, parameter: dataclasses.Field[Any], value: object) -> Value:

@@ -93,7 +93,7 @@ def design_row(accelerator: SystolicArray) -> FloatArray:
 def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
     tech = accelerator.technology
     pads = [accelerator.scratchpad(operand) for operand in OPERANDS]
-    halves = [_half_bytes(accelerator, operand) for operand in OPERANDS]
+    halves = [accelerator.half_bytes(operand) for operand in OPERANDS]
     bits = (accelerator.input_bits, accelerator.weight_bits, accelerator.accumulator_bits)
     values: dict[Design, float] = {
         Design.ROWS: accelerator.rows,
@@ -126,13 +126,6 @@ def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
     return tuple(values[column] for column in Design)
 
 
-def _half_bytes(accelerator: SystolicArray, operand: str) -> float:
-    """Bytes that one tile may take; whole words on the RTL machine."""
-    if accelerator.machine == "ideal":
-        return accelerator.scratchpad(operand).tile_bytes
-    return accelerator.half_words(operand) * accelerator.word_bits(operand) / 8
-
-
 def areas(rows: FloatArray) -> FloatArray:
     """Areas in mm2 of designs (n, len(Design)) -> (n,)."""
     half_kib = rows[:, [Design.INPUT_HALF, Design.WEIGHT_HALF, Design.OUTPUT_HALF]].sum(1) / 1024
@@ -162,7 +155,7 @@ def rtl_faults(rows: FloatArray) -> FloatArray:
         )
     )  # fmt: skip
     bus = rows[:, Design.BUS_BYTES] * 8
-    broken = [r < 2, a > 1, d == DATAFLOWS.index("is"), i < 2, i > 16, w < 2, w > 16, o > 32]
+    broken = [r < 2, a > 1, d == DATAFLOWS.index("is"), i < 2, i > 16, w < 2, w > 16, o > 32, o < i]
     broken.append(np.exp2(np.round(np.log2(bus))) != bus)
     broken += [width % bus != 0 for width in (r * i, c * i, c * w, c * o, c * 64)]
     faults: FloatArray = np.sum(broken, axis=0) * rows[:, Design.MACHINE]

@@ -62,7 +62,7 @@ class AcceleratorProblem(SystolicProblem):
         self._network = load_network(network) if isinstance(network, str) else network
         self.source = network if isinstance(network, str) else None
         self.network_sha256 = _file_digest(self.source)
-        rows = rows_by_operator(self._network)
+        rows = rows_by_operator(self._network, hardware.base.machine)
         if not rows:
             raise NetworkError(f"network '{self._network.name}' has no operator that takes time")
         distinct, index = np.unique(np.stack(list(rows.values())), axis=0, return_inverse=True)

@@ -80,7 +80,9 @@ class CoDesignProblem(SystolicProblem):
         self.family = family
         self.oracle = oracle
         self._source = {"oracle": type(oracle).__name__} if source is None else dict(source)
-        self._slots = tabulate(family, rows_by_operator)
+        self._slots = tabulate(
+            family, lambda network: rows_by_operator(network, hardware.base.machine)
+        )
         self.name = f"codesign-{hardware.base.name}"
         choices = Space(
             tuple(Knob(f"network.{k.name}", k.values, k.ordered) for k in family.space.knobs)

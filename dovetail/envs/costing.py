@@ -10,7 +10,9 @@ from dovetail.arch.table import Design, areas
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.batch import batch_totals, energy_pj
+from dovetail.mappers.rtl_rows import rtl_rows
 from dovetail.mappers.schedule import op_rows, schedule
+from dovetail.mappers.twins import structure
 from dovetail.sim.columns import ARRAY, NONE, Cost, Op
 
 METRICS = ("latency_ms", "energy_mj", "edp_mj_ms", "area_mm2", "utilization")
@@ -68,9 +70,13 @@ class Workload:
         }
 
 
-def rows_by_operator(network: Network) -> dict[str, IntArray]:
-    """Rows of `Op` columns of the operators that take time: no views, none fused into others."""
+def rows_by_operator(network: Network, machine: str = "ideal") -> dict[str, IntArray]:
+    """Rows of `Op` columns of the operators that take time: no views, none fused into others.
+
+    Raises:
+        MappingError: if the RTL machine has no twin of an operator.
+    """
     plan = schedule(network)
-    rows = op_rows(network, plan)
+    rows = rtl_rows(plan, structure(network, plan)) if machine == "rtl" else op_rows(network, plan)
     named = zip(plan.placements, rows, strict=True)
     return {placed.operator.name: row for placed, row in named if row[Op.ENGINE] != NONE}

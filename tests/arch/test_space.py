@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dovetail.arch import presets
 from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
-from dovetail.arch.systolic import SystolicArray
+from dovetail.arch.systolic import DATAFLOWS, SystolicArray
 from dovetail.arch.table import DEPENDS, Design, areas, design_row, excesses
 from dovetail.errors import AcceleratorError, ProblemError
 
@@ -27,6 +27,20 @@ SPACES = {
     "default": SystolicSpace(EDGE, DEFAULT_KNOBS),
     "every knob": SystolicSpace(EDGE, EVERY),
     "one knob": SystolicSpace(EDGE, {"rows": (1, 16, 64)}),
+    "gates": SystolicSpace(
+        EDGE.replace({"machine": "rtl"}),
+        {
+            "rows": (1, 2, 6, 8, 16),
+            "cols": (4, 8),
+            "arrays": (1, 2),
+            "dataflow": DATAFLOWS,
+            "input_bits": (1, 2, 8, 16, 17),
+            "weight_bits": (1, 8, 16, 20),
+            "accumulator_bits": (8, 16, 32, 64),
+            "bus_bits": (8, 16, 24, 64),
+            "input_sram_kib": (2, 64),
+        },
+    ),
 }
 
 

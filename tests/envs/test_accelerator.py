@@ -15,7 +15,7 @@ from dovetail.arch.systolic import SystolicArray
 from dovetail.envs import DesignVectorEnv, make_problem
 from dovetail.envs.accelerator import AcceleratorProblem
 from dovetail.envs.design_env import DesignEnv
-from dovetail.errors import DovetailError, ProblemError, UnknownNameError
+from dovetail.errors import DovetailError, MappingError, ProblemError, UnknownNameError
 from dovetail.flow import simulate
 from dovetail.networks.registry import load_network
 from dovetail.studies.spec import StudySpec
@@ -50,6 +50,28 @@ def compare(problem, design, row, evaluation):
     assert metrics["edp_mj_ms"] == pytest.approx(report.total["edp_pj_s"] * 1e-6, rel=1e-12)
     assert metrics["area_mm2"] == pytest.approx(report.area_mm2, rel=1e-12)
     assert metrics["utilization"] == pytest.approx(report.total["utilization"], rel=1e-12)
+
+
+def test_batches_of_the_rtl_machine_equal_the_flow():
+    base = SystolicArray(rows=8, cols=8, machine="rtl", fold_overlap="full", clock_mhz=200)
+    knobs = {
+        "rows": (3, 8, 16), "cols": (4, 8, 16), "dataflow": ("ws", "os", "is"),
+        "input_sram_kib": (1, 4, 64), "weight_sram_kib": (4, 64), "bus_bits": (32, 64),
+        "fold_overlap": ("none", "full"),
+    }  # fmt: skip
+    problem = AcceleratorProblem("mobilenet_v1_025", SystolicSpace(base, knobs))
+    designs = problem.space.sample(np.random.default_rng(0), 60)
+    evaluation = problem.evaluate(designs)
+    latency = evaluation.metrics["latency_ms"]
+    for row, design in enumerate(designs):
+        if problem.accelerator(design).validate():
+            assert np.isnan(latency[row])
+        elif not np.isnan(latency[row]):
+            compare(problem, design, row, evaluation)
+        else:
+            with pytest.raises(MappingError, match="fits no tiling"):
+                simulate(problem.network(design), problem.accelerator(design))
+    assert 5 < np.isnan(latency).sum() < 55
 
 
 def test_batched_totals_equal_the_flow(problem):
