@@ -30,8 +30,8 @@ class Mutant:
 CONTROL = (
     Mutant("tokens", "load_credit_q  <= Credits;", "load_credit_q  <= 2'd1;",
            "one load credit less"),
-    Mutant("tokens", "store_credit_q <= Credits;", "store_credit_q <= 2'd3;",
-           "one store credit too many"),
+    Mutant("tokens", "store_credit_q <= Credits;", "store_credit_q <= 2'd1;",
+           "one store credit less"),
     Mutant("tokens", "+ 2'(execute_done_i & last) -", "+ 2'(execute_done_i) -",
            "computed token after every instruction"),
     Mutant("tokens", "- 2'(execute_start_i & first_i)", "- 2'(execute_start_i)",
