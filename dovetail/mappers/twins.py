@@ -18,6 +18,7 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Einsum, Operator
 from dovetail.ir.schedule import Placement, Schedule
 from dovetail.ir.window import Window
+from dovetail.mappers.twin_windows import convolution_window, fitted
 from dovetail.networks.quantized import (
     Activation,
     Addition,
@@ -203,7 +204,7 @@ class _Builder:
         if op.kind == "matmul":
             window, groups = self._matrix_window(op, einsum, place), 1
         else:
-            window, groups = _window(einsum, place.activation), einsum.extent("G")
+            window, groups = convolution_window(einsum, place.activation), einsum.extent("G")
         channels = einsum.extent("G") * einsum.extent("K")
         depth = place.activation.channels // groups
         shape = (channels, depth, *window.kernel)
@@ -214,7 +215,7 @@ class _Builder:
             op,
             fused,
             place,
-            (channels, *_output(window, place)),
+            (channels, *window.output(*place.activation.shape[1:])),
             lambda name, out, values: Convolution(
                 name, place.activation.name, out, zeros, window, groups, values
             ),
@@ -237,7 +238,7 @@ class _Builder:
             raise _no_twin(op, "its window is not known: give kernel and stride of two dimensions")
         output = self.network.tensor[op.outputs[0]]
         shape = (*output.shape, 1, 1)[2:4]
-        window = _fitted(op.window, place.activation, (shape[0], shape[1]))
+        window = fitted(op.window, place.activation, (shape[0], shape[1]))
         self._append_pooling(op, fused, place, POOLS[op.kind], window)
 
     def _alone(self, op: Operator, fused: tuple[Operator, ...]) -> None:
@@ -253,7 +254,7 @@ class _Builder:
             op,
             fused,
             place,
-            (x.channels, *_output(window, place)),
+            (x.channels, *window.output(*place.activation.shape[1:])),
             lambda name, out, values: Pooling(name, x.name, out, kind, window, values),
         )
 
@@ -307,53 +308,6 @@ def _nothing(channels: int) -> Requantization:
     zeros = np.broadcast_to(np.zeros(1, dtype=np.int64), channels)
     ones = np.broadcast_to(np.ones(1, dtype=np.int64), channels)
     return Requantization(zeros, ones, zeros, low=0, high=0)
-
-
-def _window(einsum: Einsum, x: Activation) -> Window:
-    """Window of a convolution, from how it reads its input."""
-    rows, columns = (_axis(einsum, letters) for letters in (("P", "R"), ("Q", "S")))
-    bare = Window(
-        (einsum.extent("R"), einsum.extent("S")),
-        (rows[0], columns[0]),
-        (rows[2], columns[2], 0, 0),
-        (rows[1], columns[1]),
-    )
-    return _fitted(bare, x, (einsum.extent("P"), einsum.extent("Q")))
-
-
-def _axis(einsum: Einsum, letters: tuple[str, str]) -> tuple[int, int, int]:
-    """Stride, dilation and leading padding of one dimension."""
-    output, kernel = letters
-    for index in einsum.operands[0].indices:
-        if index.coefficient(kernel) or index.coefficient(output):
-            return (
-                max(1, index.coefficient(output)),
-                max(1, index.coefficient(kernel)),
-                -index.offset,
-            )
-    return 1, 1, 0
-
-
-def _fitted(window: Window, x: Activation, outputs: tuple[int, int]) -> Window:
-    """The same window with as much padding behind the image as its outputs need."""
-    top, left = window.padding[:2]
-    need = [
-        (count - 1) * stride + (kernel - 1) * dilation + 1 - size - before
-        for count, stride, kernel, dilation, size, before in zip(
-            outputs,
-            window.stride,
-            window.kernel,
-            window.dilation,
-            (x.height, x.width),
-            (top, left),
-            strict=True,
-        )
-    ]
-    return replace(window, padding=(top, left, max(0, need[0]), max(0, need[1])))
-
-
-def _output(window: Window, place: Place) -> tuple[int, int]:
-    return window.output(place.activation.height, place.activation.width)
 
 
 def _no_twin(op: Operator, why: str) -> MappingError:
