@@ -260,16 +260,10 @@ class SystolicArray:
         return area + tech.gates_mm2(
             gates.control_gates()
             + gates.vector_lane_gates(self.input_bits, self.accumulator_bits) * self.lanes
-            + gates.column_gates(self.input_bits, self.accumulator_bits) * self.cols
+            + gates.column_gates(self.accumulator_bits) * self.cols
             + gates.row_skew_gates(self.input_bits, self.dataflow, overlap) * _pairs(self.rows)
             + gates.column_skew_gates(*widths[1:], self.dataflow, overlap) * _pairs(self.cols)
         )
-
-    def half_bytes(self, operand: str) -> float:
-        """Bytes that one tile may take; whole words on the RTL machine."""
-        if self.machine == "ideal":
-            return self.scratchpad(operand).tile_bytes
-        return self.half_words(operand) * self.word_bits(operand) / 8
 
 
 def _pairs(count: int) -> float:

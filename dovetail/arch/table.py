@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from dovetail.arch import gates
 from dovetail.arch.systolic import DATAFLOWS, MACHINES, OVERLAPS, SystolicArray, tile_bytes_needed
 from dovetail.arch.technology import DRAM_PJ_PER_BYTE
 from dovetail.ir.space import FloatArray
@@ -51,6 +52,10 @@ class Design(Column):
     MACHINE = auto()
     OVERLAP = auto()
     BUS_BYTES = auto()
+    COLUMN_MM2 = auto()  # of what stands below one column; this and the rest are 0 if ideal
+    ROW_SKEW_MM2 = auto()  # of the delays before row 1; those before row i are i times as many
+    COLUMN_SKEW_MM2 = auto()  # of the delays around column 1
+    CONTROL_MM2 = auto()
 
 
 DEPENDS: dict[Design, tuple[str, ...]] = {
@@ -74,13 +79,21 @@ DEPENDS: dict[Design, tuple[str, ...]] = {
     Design.OUTPUT_PJ: ("output_sram_kib", "node_nm"),
     Design.DRAM_PJ: ("dram",),
     Design.CLOCK_MHZ: ("clock_mhz",),
-    Design.PE_MM2: ("input_bits", "weight_bits", "accumulator_bits", "node_nm"),
+    Design.PE_MM2: (
+        "input_bits", "weight_bits", "accumulator_bits", "node_nm", "dataflow", "fold_overlap",
+    ),
     Design.SRAM_MM2: ("node_nm",),
-    Design.LANE_MM2: ("node_nm",),
+    Design.LANE_MM2: ("node_nm", "machine", "input_bits", "accumulator_bits"),
     Design.MACHINE: ("machine",),
     Design.OVERLAP: ("fold_overlap",),
     Design.BUS_BYTES: ("bus_bits",),
-}
+    Design.COLUMN_MM2: ("node_nm", "machine", "accumulator_bits"),
+    Design.ROW_SKEW_MM2: ("node_nm", "machine", "input_bits", "dataflow", "fold_overlap"),
+    Design.COLUMN_SKEW_MM2: (
+        "node_nm", "machine", "weight_bits", "accumulator_bits", "dataflow", "fold_overlap",
+    ),
+    Design.CONTROL_MM2: ("node_nm", "machine"),
+}  # fmt: skip
 """Parameters that each column is computed from."""
 
 
@@ -116,25 +129,44 @@ def _design_values(accelerator: SystolicArray) -> tuple[float, ...]:
         Design.OUTPUT_PJ: pads[2].pj_per_byte,
         Design.DRAM_PJ: DRAM_PJ_PER_BYTE[accelerator.dram],
         Design.CLOCK_MHZ: accelerator.clock_mhz,
-        Design.PE_MM2: tech.pe_mm2(*bits),
+        Design.PE_MM2: tech.pe_mm2(*bits, accelerator.dataflow, accelerator.fold_overlap),
         Design.SRAM_MM2: tech.sram_mm2(1024),
-        Design.LANE_MM2: tech.vector_lane_mm2,
         Design.MACHINE: MACHINES.index(accelerator.machine),
         Design.OVERLAP: OVERLAPS.index(accelerator.fold_overlap),
         Design.BUS_BYTES: accelerator.bus_bits / 8,
+        **_unit_areas(accelerator),
     }
     return tuple(values[column] for column in Design)
+
+
+def _unit_areas(accelerator: SystolicArray) -> dict[Design, float]:
+    """Areas in mm2 of what stands beside PEs and scratchpads."""
+    tech = accelerator.technology
+    bits, sums = accelerator.input_bits, accelerator.accumulator_bits
+    kind = (accelerator.dataflow, accelerator.fold_overlap)
+    counts = {
+        Design.LANE_MM2: gates.vector_lane_gates(bits, sums),
+        Design.COLUMN_MM2: gates.column_gates(sums),
+        Design.ROW_SKEW_MM2: gates.row_skew_gates(bits, *kind),
+        Design.COLUMN_SKEW_MM2: gates.column_skew_gates(accelerator.weight_bits, sums, *kind),
+        Design.CONTROL_MM2: gates.control_gates(),
+    }
+    if accelerator.machine == "ideal":
+        return dict.fromkeys(counts, 0.0) | {Design.LANE_MM2: tech.vector_lane_mm2}
+    return {column: tech.gates_mm2(count) for column, count in counts.items()}
 
 
 def areas(rows: FloatArray) -> FloatArray:
     """Areas in mm2 of designs (n, len(Design)) -> (n,)."""
     half_kib = rows[:, [Design.INPUT_HALF, Design.WEIGHT_HALF, Design.OUTPUT_HALF]].sum(1) / 1024
-    pes = rows[:, Design.ROWS] * rows[:, Design.COLS] * rows[:, Design.ARRAYS]
-    return (
-        rows[:, Design.PE_MM2] * pes
-        + rows[:, Design.SRAM_MM2] * 2 * half_kib
-        + rows[:, Design.LANE_MM2] * rows[:, Design.LANES]
-    )
+    r, c = rows[:, Design.ROWS], rows[:, Design.COLS]
+    total: FloatArray = rows[:, Design.PE_MM2] * r * c * rows[:, Design.ARRAYS]
+    total += rows[:, Design.SRAM_MM2] * 2 * half_kib
+    total += rows[:, Design.LANE_MM2] * rows[:, Design.LANES]
+    total += rows[:, Design.COLUMN_MM2] * c + rows[:, Design.CONTROL_MM2]
+    total += rows[:, Design.ROW_SKEW_MM2] * r * (r - 1) / 2
+    total += rows[:, Design.COLUMN_SKEW_MM2] * c * (c - 1) / 2
+    return total
 
 
 def excesses(rows: FloatArray) -> FloatArray:

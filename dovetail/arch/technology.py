@@ -4,9 +4,9 @@ Energies: M. Horowitz, "Computing's energy problem", ISSCC 2014 (45 nm, 0.9 V); 
 "Ten lessons from three generations shaped Google's TPUv4i", ISCA 2021, table 2 (7 nm).
 DRAM: the same two tables (DDR4, GDDR6), upper end of Horowitz's range for DDR3; HBM2 3.9 pJ/bit
 from M. O'Connor et al., "Fine-grained DRAM", MICRO 2017.
-Areas: 45 nm integer units from Horowitz's companion table (W. Dally, "High-performance hardware
-for machine learning", NIPS 2015 tutorial); scratchpad and special-function areas from the Accelergy
-numbers in the FuseMax artifact (N. Nayak et al., MICRO 2024); a flip-flop is NanGate45's DFF_X1.
+Areas: logic of the RTL by the gates that Yosys counts (`dovetail.arch.gates`), in NanGate45's NAND2
+at 45 nm; scratchpad and special-function areas from the Accelergy numbers in the FuseMax artifact
+(N. Nayak et al., MICRO 2024).
 
 Between nodes every quantity follows a power law of the feature size through its two known values,
 E(node) = E45 (E7 / E45)^(ln(45 / node) / ln(45 / 7)); so do energies between the two known widths
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dovetail.arch.gates import NAND2_UM2, pe_gates
 from dovetail.errors import AcceleratorError
 
 # Published energies in pJ at (45 nm, 7 nm).
@@ -38,8 +39,6 @@ DRAM_PJ_PER_BYTE = {
 """Energy per byte of off-chip memory; it does not scale with the logic's node."""
 
 # Areas in um2 at 45 nm.
-AREA_ADD_32, AREA_MULTIPLY_8, AREA_MULTIPLY_32 = 137.0, 282.0, 3495.0
-AREA_FLIP_FLOP = 4.522
 AREA_SRAM_BIT = 94.18e6 / (16 * 2**20 * 8)
 AREA_VECTOR_LANE = 1545.0 + 8240.0
 """fp16 multiply-accumulate and exponential unit."""
@@ -102,17 +101,25 @@ class Technology:
         scale = self._between(BIT_CELL_UM2) / BIT_CELL_UM2[0]
         return capacity_bytes * 8 * AREA_SRAM_BIT * scale * 1e-6
 
-    def pe_mm2(self, input_bits: int, weight_bits: int, accumulator_bits: int) -> float:
-        """Area of a PE: multiplier, adder, and input, weight (double) and accumulator registers."""
-        exponent = math.log(AREA_MULTIPLY_32 / AREA_MULTIPLY_8) / math.log(16)
-        multiplier = AREA_MULTIPLY_8 * (input_bits * weight_bits / 64) ** exponent
-        adder = AREA_ADD_32 * accumulator_bits / 32
-        registers = AREA_FLIP_FLOP * (input_bits + 2 * weight_bits + accumulator_bits)
-        return (multiplier + adder + registers) * self._logic_scale * 1e-6
+    def gates_mm2(self, gates: float) -> float:
+        """Area of so many NAND2 equivalents."""
+        return gates * NAND2_UM2 * self._logic_scale * 1e-6
+
+    def pe_mm2(
+        self,
+        input_bits: int,
+        weight_bits: int,
+        accumulator_bits: int,
+        dataflow: str = "ws",
+        fold_overlap: str = "none",
+    ) -> float:
+        """Area of a PE of the RTL."""
+        gates = pe_gates(input_bits, weight_bits, accumulator_bits, dataflow, fold_overlap)
+        return self.gates_mm2(gates)
 
     @property
     def vector_lane_mm2(self) -> float:
-        """Area of one lane of the vector unit."""
+        """Area of one lane of the ideal machine's vector unit."""
         return AREA_VECTOR_LANE * self._logic_scale * 1e-6
 
     @property

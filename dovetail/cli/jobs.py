@@ -202,11 +202,11 @@ def _elastic_job(
 
 
 def synthesis_of(twin: Twin, target: str, limit_s: float) -> Synthesis:
-    """Counts the cells of a twin, module by module."""
+    """Counts the cells of a twin, module by module and with little effort."""
     if sys.stderr.isatty():
         print(f"yosys ({target}) is at work, {limit_s:g} s at most ...", file=sys.stderr)
     top = "dovetail_accelerator"
-    return synthesize(top, twin.parameters, target, flatten=False, limit_s=limit_s)
+    return synthesize(top, twin.parameters, target, flatten=False, fast=True, limit_s=limit_s)
 
 
 def verdict_of(twin: Twin, simulator: str) -> tuple[bool, str]:

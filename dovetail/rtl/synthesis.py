@@ -45,7 +45,7 @@ dfflegalize -cell $_DFF_P_ x -cell $_DFF_PN0_ x -cell $_DFF_PN1_ x
 opt_expr
 opt_merge
 opt_clean
-abc -g {",".join(GATES)}
+abc {{fast}} -g {",".join(GATES)}
 opt_clean
 """
 _TO_XILINX = "synth_xilinx -family xc7 -noiopad -noclkbuf {flatten}"
@@ -133,6 +133,7 @@ def synthesize(
     target: str = "gates",
     *,
     flatten: bool = True,
+    fast: bool = False,
     files: Sequence[Path] | None = None,
     limit_s: float = LIMIT_S,
 ) -> Synthesis:
@@ -145,6 +146,7 @@ def synthesize(
             multiplexers, clocks are not gated) or `xilinx` (LUTs, DSPs and block RAMs).
         flatten: optimise across modules; without it every distinct module is mapped once, so that
             an array takes as long as one of its elements.
+        fast: map to gates in a tenth of the time, for 5 to 10 % more of them.
         files: sources; those of the accelerator if not given.
         limit_s: seconds that Yosys may take.
 
@@ -156,7 +158,14 @@ def synthesize(
         raise MissingToolError("synthesis", "yosys", "apt-get install yosys")
     with tempfile.TemporaryDirectory(prefix="dovetail-synthesis-") as name:
         folder = Path(name)
-        script = _script(top, parameters, target, sources() if files is None else files, flatten)
+        script = _script(
+            top,
+            parameters,
+            target,
+            sources() if files is None else files,
+            flatten=flatten,
+            fast=fast,
+        )
         (folder / "run.ys").write_text(script, encoding="utf-8")
         start = time.monotonic()
         _run(folder, top, limit_s)
@@ -169,12 +178,19 @@ def synthesize(
 
 
 def _script(
-    top: str, parameters: Mapping[str, int], target: str, files: Sequence[Path], flatten: bool
+    top: str,
+    parameters: Mapping[str, int],
+    target: str,
+    files: Sequence[Path],
+    *,
+    flatten: bool,
+    fast: bool,
 ) -> str:
     lines = [f'read_verilog -sv -defer "{path}"' for path in files]
     lines += [f"chparam -set {name} {value} {top}" for name, value in parameters.items()]
     lines.append(f"hierarchy -check -top {top}")
-    lines.append(SCRIPTS[target].format(flatten="-flatten" if flatten else ""))
+    options = {"flatten": "-flatten" if flatten else "", "fast": "-fast" if fast else ""}
+    lines.append(SCRIPTS[target].format(**options))
     lines.append("tee -q -o stat.json stat -json")
     if target == "gates":
         lines.append("dump -m -o memories.il t:$mem_v2")
@@ -205,7 +221,9 @@ def _run(folder: Path, top: str, limit_s: float) -> None:
 def _modules(path: Path, top: str) -> dict[str, dict[str, int]]:
     """Cells and instances by type, by module."""
     try:
-        modules = json.loads(path.read_text(encoding="utf-8"))["modules"]
+        # Yosys 0.23 writes the hierarchy as plain text behind the modules.
+        text = path.read_text(encoding="utf-8").partition('"modules":')[2].lstrip()
+        modules, _ = json.JSONDecoder().raw_decode(text)
         return {_plain(name): entry["num_cells_by_type"] for name, entry in modules.items()}
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"yosys counts no cells of '{top}': {error}") from None
