@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dovetail.arch.systolic import SystolicArray
+from dovetail.cli.reading import summary
 from dovetail.errors import AcceleratorError, MappingError
 from dovetail.flow import map_network, read_report, simulate, timings
 from dovetail.mappers.rtl_lower import lower
@@ -81,6 +82,7 @@ def test_a_final_softmax_is_left_to_the_host():
     soft = report.operators[-1]
     assert (soft.name, soft.engine, soft.cycles) == ("soft", "host", 0)
     assert sum(soft.dram_bytes.values()) == 0
+    assert summary(report).endswith("1 left to the host")
 
 
 def test_what_has_no_twin_is_named():

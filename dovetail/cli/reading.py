@@ -88,7 +88,7 @@ def _cells(op: OperatorReport, cycles: int, fused: str) -> dict[str, str]:
         # It stands right below its host, whose cycles and traffic include it.
         cells |= {"operator": f"\N{BOX DRAWINGS LIGHT UP AND RIGHT} {cells['operator']}"}
         return cells | {"engine": "fused", "energy": _energy(op)}
-    if op.engine == "none":
+    if op.engine in ("none", "host"):
         return cells
     stalls = {cause: count for cause, count in op.stall_cycles.items() if count}
     worst = max(stalls, key=lambda cause: stalls[cause], default="")
@@ -130,10 +130,11 @@ def summary(report: Report) -> str:
 def _engines(report: Report) -> str:
     fused = sum(1 for op in report.operators if op.fused_into)
     own = [op.engine for op in report.operators if not op.fused_into]
+    left = f", {own.count('host')} left to the host" if "host" in own else ""
     return (
         f"{len(report.operators)} operators: {own.count('array')} on the array, "
         f"{own.count('vector')} on the vector unit, {fused} fused into others, "
-        f"{own.count('none')} views that move no data"
+        f"{own.count('none')} views that move no data{left}"
     )
 
 
