@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -91,13 +92,14 @@ class Code:
         self._streams[queue].append(row)
 
     def _number(self, item: Instruction) -> int:
-        if item not in self._numbers:
-            self._numbers[item] = len(self.instructions)
+        count = len(self.instructions)
+        number = self._numbers.setdefault(item, count)
+        if number == count:
             cycles, moves = self.cost(item)
             self.instructions.append(item)
             self.cycles.append(cycles)
             self.moves.append(moves)
-        return self._numbers[item]
+        return number
 
     @property
     def entries(self) -> int:
@@ -111,13 +113,15 @@ class Code:
         for stream in self._streams:
             offset = len(rows)
             starts.append(offset)
-            for kind, number, value, *rest in stream:
-                moved = value + offset if kind == queues.LOOP_END else value
-                rows.append((kind, number, moved, *rest))  # type: ignore[arg-type]
+            for row in stream:
+                if row[0] == queues.LOOP_END:
+                    row = (row[0], row[1], row[2] + offset, *row[3:])
+                rows.append(row)
             rows.append((queues.HALT, 0, 0, 0, 0, 0))
         return starts, np.array(rows, dtype=np.int64).T
 
 
+@cache
 def _mask(tokens: tuple[Token, ...]) -> int:
     return sum(1 << TOKEN_ORDER.index(token) for token in tokens)
 
