@@ -134,6 +134,7 @@ def run(
     *,
     address: int = 0,
     limit: int = 2**31,
+    rounds: int = 1,
     waves: str | None = None,
     coverage: str | None = None,
 ) -> RtlRun:
@@ -145,6 +146,7 @@ def run(
         speed: of the memory.
         address: of the first segment.
         limit: cycles after which it is given up.
+        rounds: how often it is started, one run after the other; each must take the same cycles.
         waves: FST file to write.
         coverage: coverage file to write.
 
@@ -158,6 +160,7 @@ def run(
         plusargs: dict[str, object] = {
             "image": folder / "image.hex", "dump": folder / "dump.hex",
             "trace": folder / "trace.txt", "words": words, "address": address, "limit": limit,
+            "rounds": rounds,
             "latency": speed.latency, "bandwidth": speed.bandwidth_256ths, "stalls": speed.stalls,
         }  # fmt: skip
         plusargs |= {"waves": waves} if waves else {}
@@ -177,9 +180,10 @@ def _call(command: Sequence[str], plusargs: Mapping[str, object]) -> str:
 
 def _outcome(output: str) -> tuple[int, str]:
     """Cycles and failure from what the bench prints."""
+    broken = [line for line in output.splitlines() if "RULE " in line]
+    if broken:
+        return -1, "RULE " + broken[0].partition("RULE ")[2].strip()
     for line in output.splitlines():
-        if "RULE " in line:
-            return -1, "RULE " + line.partition("RULE ")[2].strip()
         if line.startswith("LIMIT"):
             return -1, "the accelerator is not done within the limit"
         if line.startswith("DONE "):

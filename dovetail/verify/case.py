@@ -83,6 +83,7 @@ class Case:
         per_pixel: stores take a parameter word per pixel, which no lowering asks for; the network's
             arithmetic is then another one.
         exchanged: input stationary: operands are exchanged, on a WS array.
+        rounds: how often the accelerator runs the program, one run after the other.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Case:
     stalls: int
     per_pixel: bool = False
     exchanged: bool = False
+    rounds: int = 1
 
     def design(self) -> SystolicArray:
         """The design with the case's memory channel."""

@@ -124,6 +124,7 @@ def check(
         rtl.Channel(case.latency, case.bandwidth, case.stalls),
         address=work.executable.start,
         limit=(20 if case.stalls else 2) * timing.total + 1_000,
+        rounds=case.rounds,
         waves=gates.waves,
         coverage=gates.coverage,
     )

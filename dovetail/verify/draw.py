@@ -73,6 +73,8 @@ def _draw_design(rng: Rng, rows: int, cols: int, wide: bool) -> dict[str, int | 
     if wide:
         inputs, weights = (int(rng.choice([4, 8, 8, 8, 16])) for _ in range(2))
         sums = int(rng.choice([16, 32, 32]))
+        if rows * cols == 4 * EDGE**2:
+            inputs = weights = 8
     most = math.gcd(rows * inputs, cols * inputs, cols * weights, cols * sums, cols * 64, 512)
     most &= -most
     less = 0 if rows * cols > EDGE**2 else int(rng.choice([0, 0, 0, 1, 2]))
@@ -139,7 +141,7 @@ def _draw(name: str, gates: Elaboration, design: SystolicArray, rng: Rng) -> Cas
         name, gates, shapes[0], tuple(layers), int(rng.integers(2**31)), int(rng.integers(2**31)),
         int(rng.choice(np.array([0, 1, rng.integers(2, 10), rng.integers(10, 61)]))),
         _bandwidth(rng, design.bus_bits // 8), stalls, not exchanged and rng.random() < 0.05,
-        exchanged,
+        exchanged, int(rng.choice([1, 1, 1, 1, 1, 1, 1, 2])),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ POINTS = (
     "width:input<8", "width:input>8", "width:weight<8", "width:weight>8",
     "width:accumulator<product", "width:accumulator=32",
     "bandwidth:full", "bandwidth:divides the bus", "bandwidth:fractional",
-    "latency:0", "latency:1", "latency:2-9", "latency:10-60", "stalls",
+    "latency:0", "latency:1", "latency:2-9", "latency:10-60", "stalls", "started twice",
     "chain:1", "chain:2", "chain:3",
     "layer:convolution", "layer:linear", "layer:max", "layer:sum", "layer:addition",
     "layer:addition of itself", "layer:wide", "layer:grouped", "layer:depthwise",
@@ -83,6 +83,8 @@ def _channel(case: Case) -> Iterator[str]:
         yield "latency:2-9" if case.latency < 10 else "latency:10-60"
     if case.stalls:
         yield "stalls"
+    if case.rounds > 1:
+        yield "started twice"
 
 
 def _layer(spec: LayerSpec, channels: int, number: int) -> Iterator[str]:

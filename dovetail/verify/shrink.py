@@ -72,7 +72,7 @@ def candidates(case: Case) -> Iterator[Case]:
 
 def _plainer(case: Case) -> Iterator[Case]:
     full = int(case.elaboration.design["bus_bits"]) * 32
-    plain = {"stalls": 0, "latency": 0, "bandwidth": full, "tiling": -1}
+    plain = {"rounds": 1, "stalls": 0, "latency": 0, "bandwidth": full, "tiling": -1}
     for name, value in plain.items():
         if getattr(case, name) != value:
             yield dataclasses.replace(case, **{name: value})  # type: ignore[arg-type]

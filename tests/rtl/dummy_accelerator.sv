@@ -2,7 +2,8 @@
 ///
 /// Reads InputDepth bursts of 1, 2, ... beats from address_i on, then writes what it read, inverted,
 /// in as many bursts behind it. Traces bursts as starts, beats as ends: queue 0 reads, 2 writes.
-/// ProgramDepth = 1 breaks a rule of AXI: it changes the address of a burst that waits.
+/// ProgramDepth = 1 breaks a rule of AXI: it changes the address of a burst that waits. 2: it takes a
+/// cycle longer each time.
 
 module dovetail_accelerator #(
   parameter bit Stationary   = 1'b1,
@@ -102,7 +103,19 @@ module dovetail_accelerator #(
   end
 
   assign busy_o  = busy_q | start_i;
-  assign done_o  = busy_q & (b_q == Bursts);
+  assign done_o  = busy_q & (b_q == Bursts) & (ProgramDepth != 2 | late_q == starts_q);
+
+  logic [31:0] starts_q, late_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      starts_q <= '0;
+      late_q   <= '0;
+    end else begin
+      starts_q <= starts_q + 32'(start_i);
+      late_q   <= (busy_q & (b_q == Bursts)) ? late_q + 1 : '0;
+    end
+  end
   assign reading = busy_q & (r_q != Beats);
 
   assign m_axi_arvalid_o = reading & (ar_q != Bursts);

@@ -107,6 +107,19 @@ def test_a_run_ends_at_its_limit():
     assert "limit" in done.failure
 
 
+def test_rounds_are_run_and_must_take_the_same_cycles():
+    before = memory()
+    once, twice = (run(build(), before, Channel(3, 512), rounds=n) for n in (1, 2))
+    assert once.cycles == twice.cycles
+    assert once.segments == twice.segments
+    slower = run(build(broken=2), before, Channel(3, 512), rounds=2)
+    assert (
+        slower.failure
+        == f"RULE round 2 takes {once.cycles + 2} cycles, the first one {once.cycles + 1}"
+    )
+    assert not run(build(broken=2), before, Channel(3, 512, 9), rounds=2).failure
+
+
 def test_waves_are_written(tmp_path):
     path = tmp_path / "run.fst"
     run(build(), memory(), Channel(0, 1024), waves=str(path))

@@ -1,7 +1,8 @@
 /// Runs `dovetail_accelerator` on a memory image and logs what it does when; for simulation only.
 ///
 /// Plusargs: those of axi_memory; +latency, +bandwidth (1/256 byte per cycle), +stalls (seed of random
-/// backpressure, 0: none), +address of the first segment, +limit in cycles, +trace=FILE.
+/// backpressure, 0: none), +address of the first segment, +limit in cycles, +trace=FILE, +rounds: how
+/// often to start; all rounds must take the same cycles, and only the first one is traced.
 ///
 /// Lines of the trace: `g CYCLE` a segment's fetch starts, `r CYCLE` its queues start, `s QUEUE CYCLE`
 /// an instruction starts, `e QUEUE CYCLE` ends (the cycle after its last). Cycle 0 is that of start_i.
@@ -29,7 +30,7 @@ module dovetail_testbench #(
   localparam int ResetCycles = 4;
   localparam int Strobes = BusBits / 8;
 
-  logic [31:0] latency, bandwidth, stalls, address, limit;
+  logic [31:0] latency, bandwidth, stalls, address, limit, rounds;
   string       trace_name;
   integer      trace;
 
@@ -39,6 +40,7 @@ module dovetail_testbench #(
     if ($value$plusargs("stalls=%d", stalls) == 0) stalls = 0;
     if ($value$plusargs("address=%d", address) == 0) address = 0;
     if ($value$plusargs("limit=%d", limit) == 0) limit = 32'hFFFF_FFFF;
+    if ($value$plusargs("rounds=%d", rounds) == 0) rounds = 1;
     trace = 0;
     if ($value$plusargs("trace=%s", trace_name)) trace = $fopen(trace_name, "w");
   end
@@ -49,7 +51,7 @@ module dovetail_testbench #(
   logic        rst_n;
   /* verilator lint_on SYNCASYNCNET */
   logic        start_q, started_q, dump_q, finish_q;
-  logic [31:0] cycle_q;
+  logic [31:0] cycle_q, round_q, first_q;
 
   initial begin
     reset_q   = '0;
@@ -59,23 +61,31 @@ module dovetail_testbench #(
     dump_q    = 1'b0;
     finish_q  = 1'b0;
     cycle_q   = '0;
+    round_q   = '0;
+    first_q   = '0;
   end
 
   logic busy, done, run, segment;
   logic [2:0] start, finish;
+  logic       finished, again;  // this round ends; another one follows
+
+  assign finished = done & started_q;
+  assign again    = finished & (round_q + 32'd1 < rounds);
 
   always_ff @(posedge clk_i) begin
     if (int'(reset_q) < ResetCycles) reset_q <= reset_q + 3'd1;
     rst_n     <= int'(reset_q) == ResetCycles;
     start_q   <= rst_n & ~started_q & ~start_q;
-    started_q <= started_q | start_q;
-    cycle_q   <= (start_q | started_q) ? cycle_q + 32'd1 : '0;
-    dump_q    <= done & ~dump_q;
+    started_q <= (started_q | start_q) & ~again;
+    cycle_q   <= ((start_q | started_q) & ~again) ? cycle_q + 32'd1 : '0;
+    dump_q    <= finished & ~again & ~dump_q;
+    round_q   <= round_q + {31'b0, again};
+    if (again && round_q == 0) first_q <= cycle_q;
     finish_q  <= dump_q;
   end
 
   always @(posedge clk_i) begin
-    if (rst_n && trace != 0) begin
+    if (rst_n && trace != 0 && round_q == 0) begin
       if (segment) $fwrite(trace, "g %0d\n", cycle_q);
       if (run)     $fwrite(trace, "r %0d\n", cycle_q);
       for (int q = 0; q < 3; q++) begin
@@ -83,13 +93,16 @@ module dovetail_testbench #(
         if (finish[q]) $fwrite(trace, "e %0d %0d\n", q, cycle_q + 32'd1);
       end
     end
-    if (done && !dump_q && !finish_q) begin
+    if (finished && !again && !dump_q && !finish_q) begin
       $display("DONE %0d", cycle_q);
     end
+    assert (!finished || round_q == 0 || stalls != 0 || dump_q || finish_q || cycle_q == first_q)
+      else $fatal(1, "RULE round %0d takes %0d cycles, the first one %0d", round_q + 1, cycle_q,
+                  first_q);
     if (finish_q) begin
       if (trace != 0) $fclose(trace);
       $finish;
-    end else if (cycle_q >= limit && !done && !dump_q) begin
+    end else if (cycle_q >= limit && !finished && !dump_q) begin
       $display("LIMIT");
       if (trace != 0) $fclose(trace);
       $finish;
@@ -226,7 +239,7 @@ module dovetail_testbench #(
 
   always @(posedge clk_i) begin
     if (rst_n) begin
-      assert (!done || idle) else $fatal(1, "RULE done while the memory is busy");
+      assert (!finished || idle) else $fatal(1, "RULE done while the memory is busy");
       assert (!started_q || busy || done || dump_q || finish_q)
         else $fatal(1, "RULE neither busy nor done");
       assert (arid === 1'b0 || !arvalid) else $fatal(1, "RULE a read burst with an ID other than 0");
