@@ -66,12 +66,19 @@ make_venv() {
   "$python" -m venv --clear .venv
 }
 
-# Simulators that the RTL tests run; without them these tests are skipped.
+# What runs the demo's winner in its gates; without it the demo says so and ends before.
+install_gates() {
+  have iverilog || apt_install "running the demo's winner in its gates" iverilog
+}
+
+# Tools that the RTL tests run; without them these tests are skipped.
 install_simulators() {
   local missing=()
   have iverilog || missing+=(iverilog)
   have yosys || missing+=(yosys)
   have g++ || missing+=(g++)
+  [[ -e /usr/include/lz4.h ]] || missing+=(liblz4-dev)
+  [[ -e /usr/include/zlib.h ]] || missing+=(zlib1g-dev)
   if .venv/bin/python -c \
     'import find_libpython, sys; sys.exit(find_libpython.find_libpython() is not None)'; then
     missing+=("$(.venv/bin/python -c \
@@ -99,7 +106,9 @@ say "installing $torch (some minutes)"
 say "installing dovetail[$extras]"
 .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$extras]"
 touch .venv/.demo
-if [[ $1 == all ]]; then
+if [[ $1 == demo ]]; then
+  install_gates
+else
   install_simulators
   touch .venv/.all
 fi
