@@ -85,6 +85,15 @@ _QUEUES = (
     "tokens are conserved; one owner of the channel, in turn; no half is read and written; "
     "no deadlock"
 )
+_STORE = (
+    "AW and W stay until taken, W never waits for AW; each beat once, WLAST and the end in place; "
+    "progress; exact duration"
+)
+_STORE_MODULES = ("dovetail_fifo", "dovetail_burst", "dovetail_requantize", "dovetail_store")
+_STORES: tuple[dict[str, int], ...] = (
+    {},  # two words of two beats, in two bursts: the run crosses 4 KiB
+    {"Rows": 2, "Columns": 2, "RunBeats": 1, "Blocks": 2, "WordBeats": 1, "Bursts": 4},
+)
 _CONTROL = ("dovetail_tokens", "dovetail_channel")
 
 PROOFS = (
@@ -96,6 +105,19 @@ PROOFS = (
     *(
         Proof("formal_queues", _CONTROL, _QUEUES, {"EngineLimit": limit}, bmc=12, induction=2)
         for limit in (1, 5)
+    ),
+    *(
+        Proof(
+            "formal_store",
+            _STORE_MODULES,
+            _STORE,
+            values,
+            bmc=24,
+            induction=0,
+            cover=20,
+            cut="*requantize*/word_o",
+        )
+        for values in _STORES
     ),
 )
 
