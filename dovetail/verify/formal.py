@@ -92,7 +92,7 @@ _STORE = (
 _STORE_MODULES = ("dovetail_fifo", "dovetail_burst", "dovetail_requantize", "dovetail_store")
 _STORES: tuple[dict[str, int], ...] = (
     {},  # two words of two beats, in two bursts: the run crosses 4 KiB
-    {"Rows": 2, "Columns": 2, "RunBeats": 1, "Blocks": 2, "WordBeats": 1, "Bursts": 4},
+    {"Columns": 3, "RunBeats": 1, "Blocks": 3, "Pixels": 1, "WordBeats": 1, "Bursts": 3},
 )
 _CONTROL = ("dovetail_tokens", "dovetail_channel")
 
