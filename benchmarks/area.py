@@ -77,6 +77,17 @@ def store_sweep() -> Iterator[tuple[str, Parameters]]:
         yield "dovetail_store", {"Cols": cols, "InputBits": 8, "AccBits": 32, "BusBits": bus}
 
 
+def whole_sweep() -> Iterator[tuple[str, Parameters]]:
+    """Accelerators, module by module: not flattened."""
+    depths = dict.fromkeys(("InputDepth", "WeightDepth", "AccDepth"), 256)
+    widths = {"InputBits": 8, "WeightBits": 8, "AccBits": 32, "BusBits": 16}
+    for stationary, overlap, size in ((1, 1, 2), (0, 1, 2), (1, 0, 4)):
+        kind = {"Stationary": stationary, "Overlap": overlap, "Rows": size, "Cols": size}
+        yield "dovetail_accelerator", {
+            **kind, **widths, **depths, "ParamDepth": 64, "ProgramDepth": 64,
+        }  # fmt: skip
+
+
 def control_sweep() -> Iterator[tuple[str, Parameters]]:
     """What every accelerator has once (the sequencer three times)."""
     for bus, cols in ((8, 1), (32, 4), (64, 8), (128, 4)):
@@ -97,6 +108,7 @@ SWEEPS = {
     "accumulate": accumulate_sweep,
     "control": control_sweep,
     "store": store_sweep,
+    "whole": whole_sweep,
 }
 
 
@@ -105,7 +117,7 @@ def measure(parts: list[str]) -> None:
     rows = [row for row in read() if row["part"] not in parts]
     for part in parts:
         for module, parameters in SWEEPS[part]():
-            done = synthesize(module, parameters, limit_s=LIMIT_S)
+            done = synthesize(module, parameters, flatten=part != "whole", limit_s=LIMIT_S)
             figures = done.summary()
             row = {
                 "part": part,
@@ -160,6 +172,10 @@ def model(row: Row) -> float:
         case "store":
             per_column = gates.lane_gates(values["AccBits"]) + gates.STORE_COLUMN
             return per_column * values["Cols"] + gates.STORE
+        case "whole":
+            size, widths = (values["Rows"], values["Cols"]), (8, 8, 32)
+            pes = size[0] * size[1] * gates.pe_gates(*widths, *kind_of(values))
+            return pes + gates.periphery_gates(*size, *widths, *kind_of(values))
     return 0.0
 
 

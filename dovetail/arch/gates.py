@@ -29,8 +29,9 @@ VECTOR_LANE = (4.81, 13.2, 393.0)
 ACCUMULATE = (9.37, 1037.0)
 """Per bit of a column's sum, and once."""
 
-CONTROL = 40_000.0
-"""Fetch, load, store and execute engines, sequencers, tokens, channel: once."""
+CONTROL = 51_600.0
+"""Fetch, load, store and execute engines, three sequencers, tokens, channel: once. What whole
+accelerators have beyond all the rest; their parts one by one make about 43,000."""
 
 DELAY_BIT = 5.32 / NAND2_UM2
 """A bit of the delay lines around the array: a flip-flop with reset."""
@@ -78,9 +79,20 @@ def vector_lane_gates(input_bits: float, accumulator_bits: float) -> float:
     return (product * input_bits + per_sum) * accumulator_bits + once
 
 
-def control_gates() -> float:
-    """What an accelerator has once."""
-    return CONTROL
+def periphery_gates(
+    rows: int, cols: int, input_bits: int, weight_bits: int, accumulator_bits: int, dataflow: str,
+    fold_overlap: str,
+) -> float:  # fmt: skip
+    """All that an accelerator of the RTL machine has beside PEs and memories."""
+    row = row_skew_gates(input_bits, dataflow, fold_overlap)
+    column = column_skew_gates(weight_bits, accumulator_bits, dataflow, fold_overlap)
+    return (
+        CONTROL
+        + vector_lane_gates(input_bits, accumulator_bits) * min(rows, cols)
+        + column_gates(accumulator_bits) * cols
+        + row * rows * (rows - 1) / 2
+        + column * cols * (cols - 1) / 2
+    )
 
 
 def row_skew_gates(input_bits: float, dataflow: str, fold_overlap: str) -> float:

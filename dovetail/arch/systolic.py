@@ -258,16 +258,8 @@ class SystolicArray:
         if self.machine == "ideal":
             return area + tech.vector_lane_mm2 * self.lanes
         return area + tech.gates_mm2(
-            gates.control_gates()
-            + gates.vector_lane_gates(self.input_bits, self.accumulator_bits) * self.lanes
-            + gates.column_gates(self.accumulator_bits) * self.cols
-            + gates.row_skew_gates(self.input_bits, self.dataflow, overlap) * _pairs(self.rows)
-            + gates.column_skew_gates(*widths[1:], self.dataflow, overlap) * _pairs(self.cols)
+            gates.periphery_gates(self.rows, self.cols, *widths, self.dataflow, overlap)
         )
-
-
-def _pairs(count: int) -> float:
-    return count * (count - 1) / 2
 
 
 def _checked(source: str, parameter: dataclasses.Field[Any], value: object) -> Value:

@@ -149,7 +149,7 @@ def _unit_areas(accelerator: SystolicArray) -> dict[Design, float]:
         Design.COLUMN_MM2: gates.column_gates(sums),
         Design.ROW_SKEW_MM2: gates.row_skew_gates(bits, *kind),
         Design.COLUMN_SKEW_MM2: gates.column_skew_gates(accelerator.weight_bits, sums, *kind),
-        Design.CONTROL_MM2: gates.control_gates(),
+        Design.CONTROL_MM2: gates.CONTROL,
     }
     if accelerator.machine == "ideal":
         return dict.fromkeys(counts, 0.0) | {Design.LANE_MM2: tech.vector_lane_mm2}

@@ -57,6 +57,7 @@ GROUPS = (
     Group("array", ("rows", "cols"), lambda r, c: f"{r}x{c}"),
     Group("in/w\nbits", ("input_bits", "weight_bits"), _slashes),
     Group("KiB\nin/w/out", tuple(f"{m}_sram_kib" for m in ("input", "weight", "output")), _slashes),
+    Group("bus\nbits", ("bus_bits",), _slashes),
     Group("lanes", ("vector_lanes",), _slashes),
     Group("MHz", ("clock_mhz",), _slashes),
 )

@@ -29,8 +29,29 @@ PROBLEM = "Problem"
 NAMES = {"dovetail/CoDesign-v0": "codesign", "dovetail/Accelerator-v0": "accelerator"}
 """Problems behind the registered environments."""
 
-DEMO: dict[str, object] = {"problem": "codesign"}
-"""The problem that the demo searches."""
+SCRATCHPADS = (2, 4, 8, 16, 32, 64)
+
+DEMO: dict[str, object] = {
+    "problem": "codesign",
+    "base": {
+        "name": "demo", "machine": "rtl", "fold_overlap": "full", "rows": 16, "cols": 16,
+        "bus_bits": 64,
+    },
+    "knobs": [
+        ["rows", [4, 8, 16]],
+        ["cols", [4, 8, 16]],
+        ["dataflow", ["ws", "os"]],
+        ["input_bits", [4, 8]],
+        ["weight_bits", [2, 4, 8]],
+        ["bus_bits", [8, 16, 32, 64, 128]],
+        ["input_sram_kib", SCRATCHPADS],
+        ["weight_sram_kib", SCRATCHPADS],
+        ["output_sram_kib", SCRATCHPADS],
+        ["clock_mhz", [125, 250, 500, 1000]],
+    ],
+}  # fmt: skip
+"""The problem that the demo searches: designs that the RTL builds as they are, and that a simulator
+runs in seconds to minutes."""
 
 OWNERS = {"network": "accelerator", "dataset": "codesign", "epochs": "codesign"}
 """Options that only one of the two problems has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import numpy as np
 from dovetail.building.folder import write_folder
 from dovetail.building.twin import Twin
 from dovetail.cli.build import SIMULATORS
-from dovetail.cli.jobs import study_job, verdict_of
-from dovetail.errors import DovetailError, MissingToolError
+from dovetail.cli.jobs import Job, study_job, verdict_of
+from dovetail.errors import AcceleratorError, DovetailError, MappingError, MissingToolError
 from dovetail.sim.simulators import require_tools
+from dovetail.studies.records import Records
 from dovetail.studies.store import StudyStore
 
 IMAGES = 3
 ERROR_MARGIN = 0.01
-ICARUS_PE_CYCLES_PER_S = 150_000
+ATTEMPTS = 20
+ICARUS_PE_CYCLES_PER_S = 100_000
 """Rough speed of Icarus; Verilator first compiles for about a minute."""
 
 PATIENCE_S = 60.0
@@ -36,33 +39,42 @@ def build_winner(study: str, out: Path, problem: Any) -> bool:
     """
     with StudyStore.open(study, read_only=True) as store:
         records = store.records()
-    number = best(records)
-    if number is None:
+    order = ranking(records)
+    if not order:
         print("no feasible design: nothing to build")
         return True
+    number, job, twin = _first_twin(problem, records, order)
     print(f"\nbuild: evaluation {number}, the least energy x delay within "
           f"{ERROR_MARGIN:.0%} of the least error")  # fmt: skip
-    job = study_job(problem, records.designs[number], images=IMAGES, seed=0)
-    twin = job.twin(adapt=True)
     print(job.describe(twin))
     write_folder(twin, out, {})
     print(f"RTL, program and test bench: {out}")
     return _check(twin, job.labels)
 
 
-def best(records: Any) -> int | None:
-    """The evaluation of least energy x delay whose error is near the least; None if there is none.
+def ranking(records: Records) -> list[int]:
+    """Evaluations on the front whose error is near the least, by energy x delay.
 
     Args:
         records: of a study with the metrics error, energy_mj and latency_ms.
     """
     front = records.front()
     if not len(front):
-        return None
+        return []
     metrics = {name: values[front] for name, values in records.evaluation.metrics.items()}
-    near = metrics["error"] <= metrics["error"].min() + ERROR_MARGIN + 1e-9
-    product = np.where(near, metrics["energy_mj"] * metrics["latency_ms"], np.inf)
-    return int(front[np.argmin(product)])
+    near = np.flatnonzero(metrics["error"] <= metrics["error"].min() + ERROR_MARGIN + 1e-9)
+    product = (metrics["energy_mj"] * metrics["latency_ms"])[near]
+    return [int(number) for number in front[near[np.argsort(product, kind="stable")]]]
+
+
+def _first_twin(problem: Any, records: Records, order: list[int]) -> tuple[int, Job, Twin]:
+    """The first that can be built as it is; the first of all, adapted, if none can."""
+    for number in order[:ATTEMPTS]:
+        job = study_job(problem, records.designs[number], images=IMAGES, seed=0)
+        with suppress(AcceleratorError, MappingError):
+            return number, job, job.twin(adapt=False)
+    job = study_job(problem, records.designs[order[0]], images=IMAGES, seed=0)
+    return order[0], job, job.twin(adapt=True)
 
 
 def _check(twin: Twin, labels: tuple[int, ...]) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from dovetail.arch.space import SystolicSpace
+from dovetail.arch.table import Design
 from dovetail.envs import supernet
 from dovetail.envs.costing import METRICS, Workload, rows_by_operator
 from dovetail.envs.objectives import parse_constraints, parse_objectives
@@ -19,6 +20,9 @@ from dovetail.ir.space import FloatArray, IntArray, Knob, Space
 from dovetail.networks.elastic.accuracy import wilson
 
 OBJECTIVES = ("error", "latency_ms", "energy_mj", "area_mm2")
+
+OPERAND_BITS = {"activation_bits": Design.INPUT_BITS, "weight_bits": Design.WEIGHT_BITS}
+"""Columns of designs that bound a family's knobs on the RTL machine."""
 
 ACCURACY = ("error", "error_low", "error_high")
 """Metrics of a network: error on held-out samples, and its 95 % confidence interval."""
@@ -107,6 +111,26 @@ class CoDesignProblem(SystolicProblem):
         error = np.asarray(self.oracle.errors(choices), dtype=np.float64)
         low, high = wilson(error, self.oracle.samples)
         return {"error": error, "error_low": low, "error_high": high}
+
+    def _misfits(self, choices: IntArray, hardware: IntArray) -> FloatArray:
+        """The RTL machine's operands must hold the network's; the ideal one splits wider ones."""
+        found = np.zeros(len(choices))
+        if self.hardware.base.machine != "rtl":
+            return found
+        rows = self.hardware.rows(hardware)
+        for position, knob in enumerate(self.family.space.knobs):
+            if knob.name in OPERAND_BITS:
+                needed = np.array(knob.values, dtype=np.float64)[choices[:, position]]
+                found += needed > rows[:, OPERAND_BITS[knob.name]]
+        return found
+
+    def reasons(self, design: IntArray) -> list[str]:
+        """Laws and constraints that one design (knobs,) breaks; empty if none."""
+        choices, hardware = self.split(np.asarray(design, dtype=np.int64)[None])
+        if self._misfits(choices, hardware)[0] and not self.accelerator(design).validate():
+            return ["machine 'rtl' with operands narrower than the network's: widen input_bits or "
+                    "weight_bits"]  # fmt: skip
+        return super().reasons(design)
 
     def _base_choice(self) -> IntArray:
         return self.family.space.cardinalities - 1

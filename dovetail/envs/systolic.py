@@ -83,6 +83,10 @@ class SystolicProblem:
         """Metrics (n,) that depend on the network alone."""
         return {}
 
+    def _misfits(self, choices: IntArray, hardware: IntArray) -> FloatArray:
+        """Laws (n,) that networks and accelerators break together."""
+        return np.zeros(len(choices))
+
     def _base_choice(self) -> IntArray:
         """Choice (knobs,) of the network that the base design runs."""
         return np.empty(0, dtype=np.int64)
@@ -118,7 +122,7 @@ class SystolicProblem:
         """
         self.space.check(designs)
         choices, hardware = self.split(designs)
-        violation = self.hardware.violations(hardware)
+        violation = self.hardware.violations(hardware) + self._misfits(choices, hardware)
         metrics = {name: np.full(len(designs), np.nan) for name in self.metrics}
         lawful = np.flatnonzero(violation <= 0)
         if len(lawful):

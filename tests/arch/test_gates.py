@@ -14,7 +14,7 @@ from dovetail.arch.systolic import SystolicArray
 from dovetail.rtl.synthesis import synthesize
 
 BOUNDS = {"pe": (0.03, 0.15), "lane": (0.02, 0.03), "vector": (0.05, 0.12),
-          "accumulate": (0.03, 0.05), "store": (0.02, 0.03)}  # fmt: skip
+          "accumulate": (0.03, 0.05), "store": (0.02, 0.03), "whole": (0.03, 0.04)}  # fmt: skip
 """Mean and greatest relative error by part."""
 
 
@@ -22,8 +22,7 @@ def model(part: str, values: dict[str, int]) -> float:
     acc, cols = values["AccBits"], values.get("Cols", 1)
     match part:
         case "pe":
-            kind = ("ws" if values["Stationary"] else "os", "full" if values["Overlap"] else "none")
-            return gates.pe_gates(values["LeftBits"], values["TopBits"], acc, *kind)
+            return gates.pe_gates(values["LeftBits"], values["TopBits"], acc, *kind_of(values))
         case "lane":
             return gates.lane_gates(acc)
         case "vector":
@@ -32,7 +31,17 @@ def model(part: str, values: dict[str, int]) -> float:
             return gates.ACCUMULATE[0] * acc * cols + gates.ACCUMULATE[1]
         case "store":
             return (gates.lane_gates(acc) + gates.STORE_COLUMN) * cols + gates.STORE
+        case "whole":
+            size = (values["Rows"], cols)
+            widths = (values["InputBits"], values["WeightBits"], acc)
+            pes = size[0] * size[1] * gates.pe_gates(*widths, *kind_of(values))
+            return pes + gates.periphery_gates(*size, *widths, *kind_of(values))
     raise AssertionError(part)
+
+
+def kind_of(values: dict[str, int]) -> tuple[str, str]:
+    flow = "ws" if values["Stationary"] else "os"
+    return flow, "full" if values["Overlap"] else "none"
 
 
 @pytest.fixture(scope="module")

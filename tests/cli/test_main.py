@@ -12,7 +12,9 @@ import pytest
 import dovetail
 from tests.cli.driver import COMMAND, run, spawn, succeed
 
-COMMANDS = ("simulate", "sweep", "diff", "search", "demo", "report", "export", "list")
+COMMANDS = (
+    "simulate", "sweep", "diff", "search", "demo", "report", "export", "build", "list",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -13,10 +13,17 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dovetail.cli.search import problem_spec
+from dovetail.building.adapt import obstacles
+from dovetail.cli.search import DEMO, problem_spec
+from dovetail.cli.winner import ranking
+from dovetail.envs.codesign import CoDesignProblem
+from dovetail.envs.problem import Evaluation
+from dovetail.envs.registry import make_problem
 from dovetail.errors import ProblemError
+from dovetail.studies.records import Records
 from dovetail.studies.store import StudyStore
 from tests.cli.driver import COMMAND, assert_same_study, records, run, spawn, succeed
 
@@ -234,10 +241,43 @@ def test_the_demo_takes_up_what_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
     pytest.importorskip("torch")
     pytest.importorskip("plotly")
     monkeypatch.setattr("dovetail.cli.search.DEMO", {"problem": "codesign", "epochs": 1})
-    assert "done: 30 designs by nsga2" in succeed("demo", "--budget", 30)
+    monkeypatch.setattr("dovetail.cli.winner.quickest", lambda _: (None, "none is installed"))
+    first = succeed("demo", "--budget", 30)
+    assert "done: 30 designs by nsga2" in first
+    assert first.endswith("gates not simulated: none is installed\n")
     more = succeed("demo", "--budget", 60)
     assert "done: 60 designs (30 of them stored before)" in more
-    assert {"demo-seed0.db", "report.html"} <= set(os.listdir("out"))
+    assert {"demo-seed0.db", "report.html", "winner"} <= set(os.listdir("out"))
+    assert os.access("out/winner/run.sh", os.X_OK)
+
+
+def test_the_demo_searches_what_can_be_built() -> None:
+    pytest.importorskip("torch")
+    problem = make_problem({**DEMO, "epochs": 1})
+    assert isinstance(problem, CoDesignProblem)
+    designs = problem.space.sample(np.random.default_rng(0), 200)
+    lawful = np.flatnonzero(problem.evaluate(designs).violation <= 0)
+    assert len(lawful) >= 10
+    for design in designs[lawful[:10]]:
+        assert obstacles(problem.accelerator(design)) == []
+    for design in designs:
+        sub = problem.family.decode(design[: len(problem.choices.knobs)])
+        array = problem.accelerator(design)
+        narrow = array.input_bits < sub.activation_bits or array.weight_bits < sub.weight_bits
+        assert not narrow or problem.reasons(design)
+        assert not narrow or problem.evaluate(design[None]).violation[0] > 0
+
+
+def test_the_demo_ranks_the_front_by_energy_and_delay_near_the_least_error() -> None:
+    metrics = {
+        "error": np.array([0.10, 0.105, 0.109, 0.2, 0.1]),
+        "energy_mj": np.array([4.0, 2.0, 1.0, 0.1, 9.0]),
+        "latency_ms": np.array([1.0, 1.0, 3.0, 0.1, 9.0]),
+    }
+    objectives = np.stack(list(metrics.values()), axis=1)
+    evaluation = Evaluation(metrics, objectives, np.zeros(5))
+    found = Records(np.zeros((5, 1), np.int64), np.zeros(5, np.int64), evaluation, np.zeros(5))
+    assert ranking(found) == [1, 2, 0]
 
 
 def test_a_demo_needs_a_folder() -> None:
