@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LINKS = ("arch", "sim", "mappers", "envs", "rtl", "hls")
 
 ORDER = (
-    {"errors"},
+    {"errors", "workers"},
     {"ir"},
     {"networks", "arch"},
     {"sim"},

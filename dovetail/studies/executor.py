@@ -6,12 +6,7 @@ the same for any number of workers.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Protocol, Self
@@ -22,6 +17,7 @@ from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import ProblemError, StudyError
 from dovetail.ir.space import IntArray
 from dovetail.studies.records import join
+from dovetail.workers import process_pool
 
 _problem: DesignProblem | None = None
 """Of a worker process: the problem that it evaluates."""
@@ -66,9 +62,7 @@ class LocalExecutor:
                 f"problem '{problem.name}' cannot go to worker processes ({error}): use 1 worker"
             ) from error
         self.workers = workers
-        self._pool = ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_start, initargs=(packed,)
-        )
+        self._pool = process_pool(workers, _start, packed)
 
     def evaluate(self, designs: IntArray) -> Evaluation:
         """Evaluates designs (n, knobs) in at most `workers` contiguous parts.
@@ -102,18 +96,7 @@ class LocalExecutor:
 
 def _start(packed: bytes) -> None:
     global _problem
-    # Ctrl-C reaches the whole process group; only the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _problem = pickle.loads(packed)
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when its parent is gone: a pool's workers outlive a killed one forever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _evaluate(designs: IntArray) -> Evaluation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from dovetail.verify.check import Gates, Outcome, check
 from dovetail.verify.coverage import Point, read_counts
 from dovetail.verify.draw import draw_case, draw_prepared
 from dovetail.verify.points import POINTS
+from dovetail.workers import process_pool
 
 LOG = "cases.jsonl"
 MOST_MISMATCHES = 10
@@ -161,7 +161,7 @@ def run_campaign(
         tally.resumed = tally.cases
         wanted = [name for name in wanted if name in known]
     tell = progress or (lambda *_: None)
-    with _pool(plan.workers) as pool:
+    with process_pool(plan.workers) as pool:
         _build(plan, wanted, pool, tell)
         for outcome in _run(plan, wanted, pool):
             tally.add(outcome)
@@ -182,10 +182,6 @@ def _add_coverage(path: Path, counts: Counter[Point]) -> None:
     if path.exists():
         counts.update(read_counts(path))
         path.unlink()
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
 
 def _build(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from dovetail import rtl
@@ -17,6 +15,7 @@ from dovetail.sim.simulators import require_tools
 from dovetail.verify.campaign import run_case
 from dovetail.verify.check import Gates
 from dovetail.verify.mutants import MUTANTS, Mutant
+from dovetail.workers import process_pool
 
 SIMULATOR = "icarus"
 """Builds in a second, and every mutant is built several times."""
@@ -72,7 +71,7 @@ def run_mutations(
         check_mutant(mutant)
     names = [f"{seed}-{i % elaborations}-{i // elaborations}" for i in range(cases)]
     verdicts = []
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         for verdict in pool.map(partial(judge, names=names), mutants):
             verdicts.append(verdict)
             if progress is not None:
