@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def run_campaign(
         tally.resumed = tally.cases
         wanted = [name for name in wanted if name in known]
     tell = progress or (lambda *_: None)
-    with process_pool(plan.workers) as pool:
+    with _Inline() if plan.workers == 1 else process_pool(plan.workers) as pool:
         _build(plan, wanted, pool, tell)
         for outcome in _run(plan, wanted, pool):
             tally.add(outcome)
@@ -177,6 +177,16 @@ def run_campaign(
     return tally
 
 
+class _Inline(Executor):
+    """Calls in this process, at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """The call's result."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 def _add_coverage(path: Path, counts: Counter[Point]) -> None:
     """Adds a case's counts and deletes its file: they are large."""
     if path.exists():
@@ -185,7 +195,7 @@ def _add_coverage(path: Path, counts: Counter[Point]) -> None:
 
 
 def _build(
-    plan: Plan, wanted: Sequence[str], pool: ProcessPoolExecutor,
+    plan: Plan, wanted: Sequence[str], pool: Executor,
     tell: Callable[[str, int, int, int], None],
 ) -> None:  # fmt: skip
     """Builds all elaborations first, so that no two processes build the same."""
@@ -207,12 +217,13 @@ def _build_one(name: str, gates: Gates) -> str:
     return ""
 
 
-def _run(plan: Plan, wanted: Sequence[str], pool: ProcessPoolExecutor) -> Iterator[Outcome]:
+def _run(plan: Plan, wanted: Sequence[str], pool: Executor) -> Iterator[Outcome]:
     """Outcomes as they come; few cases wait at a time, so that an end comes soon."""
     names = iter(wanted)
+    most = 4 * plan.workers if plan.workers > 1 else 1
     waiting: set[Future[Outcome]] = set()
     while True:
-        while len(waiting) < 4 * plan.workers and (name := next(names, None)) is not None:
+        while len(waiting) < most and (name := next(names, None)) is not None:
             waiting.add(pool.submit(run_case, name, _gates(plan, name)))
         if not waiting:
             return
