@@ -233,6 +233,9 @@ def _describe(case: Case) -> str:
         f"{design['rows']} x {design['cols']} {design['dataflow']}, overlap "
         f"{design['fold_overlap']}, {design['bus_bits']} bit bus; input {case.shape}; {layers}; "
         f"latency {case.latency}, bandwidth {case.bandwidth}/256 B, stalls {case.stalls}"
+        + (", parameters by pixel" if case.per_pixel else "")
+        + (", operands exchanged" if case.exchanged else "")
+        + (f", started {case.rounds} times" if case.rounds > 1 else "")
     )
 
 
