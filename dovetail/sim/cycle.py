@@ -22,6 +22,7 @@ from dovetail.ir.program import (
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim import queues, rtl_timing
 from dovetail.sim.code import TOKEN_ORDER, Chain, Cost, Instruction, compile_chain, queue_of
+from dovetail.sim.entries import read_executable
 from dovetail.sim.tiles import engine_cycles, scratchpad_words, transfer_cycles
 
 RTL = MACHINES.index("rtl")
@@ -220,21 +221,14 @@ def run_chain(chain: Chain, *, trace: bool = False) -> ChainTiming:
 
 
 def compile_executable(executable: Executable, design: SystolicArray | FloatArray) -> Chain:
-    """Compiles the segments of an executable, for any number of `run_chain`.
+    """Reads the segments of an executable, for any number of `run_chain`.
 
     Args:
         executable: lowered for the same array, bus and scratchpads.
         design: accelerator, or its row of `Design` columns.
     """
     row = design_row(design) if isinstance(design, SystolicArray) else design
-    share, latency = rtl_timing.channel_share(row[Design.BANDWIDTH]), int(row[Design.LATENCY])
-
-    def overhead(number: int, _entries: int) -> int:
-        body = executable.segments[number].size - rtl_timing.ENTRY_BYTES
-        return rtl_timing.segment_overhead(body, share, latency)
-
-    programs = [segment.program for segment in executable.segments]
-    return compile_chain(programs, cost_on(row), overhead, rtl_timing.FETCH)
+    return read_executable(executable, row)
 
 
 def run_executable(
@@ -243,7 +237,7 @@ def run_executable(
     """Simulates an executable: cycles of each segment, its fetch included, and of all.
 
     Args:
-        executable: see `compile_executable`, which is most of the work.
+        executable: see `compile_executable`.
         design: see `compile_executable`.
         trace: see `run`.
     """

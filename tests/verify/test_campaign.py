@@ -113,7 +113,7 @@ def out_pixels(case):
 def test_wrong_cycles_are_found_and_shown(monkeypatch):
     from dovetail.sim import rtl_timing
 
-    monkeypatch.setattr(rtl_timing, "duration", lambda *_: 1)
+    monkeypatch.setattr(rtl_timing, "segment_overhead", lambda *_: 1)
     outcome = check(case_of(small_cases()[0]), Gates("icarus"))
     assert outcome.kind == "events"
     assert "expected" in outcome.detail
