@@ -45,16 +45,15 @@ def _fit_kind(design: SystolicArray) -> SystolicArray:
 
 
 def _fit_widths(design: SystolicArray, network: QuantizedNetwork | None) -> SystolicArray:
-    least = (2, 2, BYTE)
-    if network is not None:
-        least = (network.activation_bits, network.weight_bits, network.accumulator_bits)
-    sums = network.accumulator_bits if network else design.accumulator_bits
-    return replace(
-        design,
-        input_bits=min(MAX_OPERAND_BITS, max(least[0], design.input_bits)),
-        weight_bits=min(MAX_OPERAND_BITS, max(least[1], design.weight_bits)),
-        accumulator_bits=min(MAX_SUM_BITS, sums),
+    needed = (network.activation_bits, network.weight_bits) if network else (2, 2)
+    inputs, weights = (
+        min(MAX_OPERAND_BITS, max(need, have))
+        for need, have in zip(needed, (design.input_bits, design.weight_bits), strict=True)
     )
+    sums = network.accumulator_bits if network else design.accumulator_bits
+    # Pooling passes inputs through the accumulators.
+    sums = min(MAX_SUM_BITS, max(inputs, sums))
+    return replace(design, input_bits=inputs, weight_bits=weights, accumulator_bits=sums)
 
 
 def _fit_words(design: SystolicArray) -> SystolicArray:
