@@ -15,7 +15,7 @@ export PYTHON TORCH_ARGS
 .PHONY: help demo test lint format bench clean distclean
 
 help:
-	@echo "make demo       search networks and accelerators jointly; writes out/report.html"
+	@echo "make demo       search networks and accelerators jointly, build the winner, check its gates"
 	@echo "make test       run all tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff sort, mend and format"
