@@ -5,9 +5,9 @@
 /// the product is exact. wide_i = 1: lane c is sum, AccBits wide. Lane 0 is lowest, and the lanes
 /// are packed; bits of word_o above them mean nothing.
 ///
-/// A word that valid_i takes is at word_o 5 cycles later, cycles with enable_i low not counted: then
-/// nothing moves. zero_point_i, low_i, high_i and wide_i stay while words are inside; low_i and
-/// high_i fit into InputBits.
+/// A word that valid_i takes is at word_o 5 cycles later, cycles with enable_i low not counted:
+/// then nothing moves. zero_point_i, low_i, high_i and wide_i stay while words are inside; low_i
+/// and high_i fit into InputBits.
 
 module dovetail_requantize #(
   parameter int Cols      = 4,

@@ -5,9 +5,9 @@
 /// are signed; sums wrap around at AccBits.
 ///
 /// Stationary = 0, output stationary: (Rows x K) * (K x Cols).
-///   For k = 0 to K-1, valid_i presents column k of the left matrix on left_i and row k of the right
-///   matrix on top_i; last_i marks k = K-1. Results: Rows vectors, rows 0 to Rows-1 of the product,
-///   one per cycle.
+///   For k = 0 to K-1, valid_i presents column k of the left matrix on left_i and row k of the
+///   right matrix on top_i; last_i marks k = K-1. Results: Rows vectors, rows 0 to Rows-1 of the
+///   product, one per cycle.
 ///   A next fold may follow at once, but last_i must not come twice within Rows cycles.
 ///   Cycles from the first vector to the last result: K + Rows + Cols - 2.
 ///   With Skewed = 1 element r of left_i comes r cycles later than its vector's valid_i, last_i.

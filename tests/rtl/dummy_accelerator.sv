@@ -1,9 +1,9 @@
 /// Stands in for the accelerator where the memory model is tested.
 ///
-/// Reads InputDepth bursts of 1, 2, ... beats from address_i on, then writes what it read, inverted,
-/// in as many bursts behind it. Traces bursts as starts, beats as ends: queue 0 reads, 2 writes.
-/// ProgramDepth = 1 breaks a rule of AXI: it changes the address of a burst that waits. 2: it takes a
-/// cycle longer each time.
+/// Reads InputDepth bursts of 1, 2, ... beats from address_i on, then writes what it read,
+/// inverted, in as many bursts behind it. Traces bursts as starts, beats as ends: queue 0 reads, 2
+/// writes. ProgramDepth = 1 breaks a rule of AXI: it changes the address of a burst that waits. 2:
+/// it takes a cycle longer each time.
 
 module dovetail_accelerator #(
   parameter bit Stationary   = 1'b1,

@@ -1,8 +1,8 @@
 /// Properties of dovetail_burst: the bursts are those of AXI, and cover a transfer exactly once.
 ///
 /// A model walks through the transfer as the definition has it: rows, columns, beats of a run, each
-/// with an address of its own. All of them, strides and addresses are any. A burst must start at the
-/// model's beat, end within its run, within 4 KiB and 256 beats, and be as long as these allow.
+/// with an address of its own. All of them, strides and addresses are any. A burst must start at
+/// the model's beat, end within its run, within 4 KiB and 256 beats, and be as long as these allow.
 
 module formal_burst #(
   parameter int BusBits = 64

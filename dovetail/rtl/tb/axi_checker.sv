@@ -1,8 +1,8 @@
 /// Rules of AXI4 that the accelerator's bus must obey, as immediate assertions.
 ///
-/// Valid stays and its payload is stable until ready; bursts are INCR, of full size, aligned, and do
-/// not cross 4 KiB; the last beat of a write burst, and only that, has WLAST; all strobes are set; no
-/// data come without an address; no bit that counts is unknown.
+/// Valid stays and its payload is stable until ready; bursts are INCR, of full size, aligned, and
+/// do not cross 4 KiB; the last beat of a write burst, and only that, has WLAST; all strobes are
+/// set; no data come without an address; no bit that counts is unknown.
 
 module axi_checker #(
   parameter int BusBits = 64

@@ -4,10 +4,12 @@
 /// rising edges. B bytes are a bus word, `bandwidth_i` is in 1/256 byte per cycle.
 ///
 /// Reads: let a be the cycle that accepts the first burst after no read was outstanding. Beat j,
-///   counted from 1 since then, is handed over in cycle a + latency_i + ceil(256 j B / bandwidth_i).
-/// Writes: let a be the cycle that accepts the first burst after no write was outstanding. Beat j is
-///   handed over in cycle a + ceil(256 j B / bandwidth_i), or when the master has it. The response
-///   is valid in the cycle after a burst's last beat; a write is outstanding until it is taken.
+///   counted from 1 since then, is handed over in cycle
+///   a + latency_i + ceil(256 j B / bandwidth_i).
+/// Writes: let a be the cycle that accepts the first burst after no write was outstanding. Beat j
+///   is handed over in cycle a + ceil(256 j B / bandwidth_i), or when the master has it. The
+///   response is valid in the cycle after a burst's last beat; a write is outstanding until it is
+///   taken.
 ///
 /// seed_i other than 0: ready and valid stall at random on top of that; times mean nothing then.
 ///

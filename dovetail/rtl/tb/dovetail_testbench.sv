@@ -1,12 +1,13 @@
 /// Runs `dovetail_accelerator` on a memory image and logs what it does when; for simulation only.
 ///
-/// Plusargs: those of axi_memory; +latency, +bandwidth (1/256 byte per cycle), +stalls (seed of random
-/// backpressure, 0: none), +address of the first segment, +limit in cycles, +trace=FILE, +rounds: how
-/// often to start; all rounds must take the same cycles, and only the first one is traced.
+/// Plusargs: those of axi_memory; +latency, +bandwidth (1/256 byte per cycle), +stalls (seed of
+/// random backpressure, 0: none), +address of the first segment, +limit in cycles, +trace=FILE,
+/// +rounds: how often to start; all rounds must take the same cycles, and only the first one is
+/// traced.
 ///
-/// Lines of the trace: `g CYCLE` a segment's fetch starts, `r CYCLE` its queues start, `s QUEUE CYCLE`
-/// an instruction starts, `e QUEUE CYCLE` ends (the cycle after its last). Cycle 0 is that of start_i.
-/// Prints `DONE CYCLE` when done_o rises, and `LIMIT` if it does not in time.
+/// Lines of the trace: `g CYCLE` a segment's fetch starts, `r CYCLE` its queues start,
+/// `s QUEUE CYCLE` an instruction starts, `e QUEUE CYCLE` ends (the cycle after its last). Cycle 0
+/// is that of start_i. Prints `DONE CYCLE` when done_o rises, and `LIMIT` if it does not in time.
 
 module dovetail_testbench #(
   parameter bit Stationary   = 1'b1,
