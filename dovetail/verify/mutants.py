@@ -62,8 +62,8 @@ CONTROL = (
 )  # fmt: skip
 
 MEMORY = (
-    Mutant("burst", "(to_page > 13'd256) ? 9'd256", "(to_page > 13'd256) ? 9'd255",
-           "bursts of 255 beats"),
+    Mutant("burst", "(to_page > 13'd256) ? 9'd256", "(to_page > 13'd256) ? 9'd257",
+           "bursts of 257 beats"),
     Mutant("burst", "assign to_page = PageBeats - 13'(address_q[11:ByteBits])",
            "assign to_page = PageBeats", "crosses 4 KiB"),
     Mutant("burst", "assign run_next   = run_q + column_stride_q",
