@@ -12,10 +12,10 @@ import numpy as np
 
 from dovetail.arch.systolic import SystolicArray
 from dovetail.errors import ToolError
+from dovetail.ir.encoding import QUEUES
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.sim.simulators import Bench, build
 
-QUEUES = 3
 STATIONARY = {"os": 0, "ws": 1}
 
 
@@ -201,12 +201,16 @@ def hex_words(memory: Bytes, bus_bytes: int) -> str:
 
 
 def _read_dump(path: Path, size: int) -> Bytes:
-    """Bytes of the memory after a run; unknown digits read as a byte of 0xFF or as an error."""
-    lines = path.read_text().split()
+    """Bytes of the memory after a run.
+
+    Raises:
+        ToolError: if a bit is unknown; a digit is then x or z, or X or Z if others of it are known.
+    """
+    lines = path.read_text().lower().split()
     text = "".join(lines)
     width = len(lines[0]) // 2
-    if "x" in text:
-        number = next(i for i, line in enumerate(lines) if "x" in line)
+    if "x" in text or "z" in text:
+        number = next(i for i, line in enumerate(lines) if "x" in line or "z" in line)
         raise ToolError(f"memory word {number} holds unknown bits: {lines[number]}")
     data = np.frombuffer(bytes.fromhex(text), dtype=np.uint8)
     return np.ascontiguousarray(data.reshape(-1, width)[:, ::-1].reshape(-1)[:size])

@@ -163,6 +163,18 @@ def test_traces_are_read():
     assert (second.start, second.run) == (40, 50)
 
 
+@pytest.mark.parametrize("word", ["xx", "0X", "z0"])
+def test_unknown_bits_in_memory_are_an_error(tmp_path, word):
+    script = tmp_path / "bench.sh"
+    script.write_text(
+        f'for a; do case $a in +dump=*) echo {word} > "${{a#*=}}";;'
+        ' +trace=*) : > "${a#*=}";; esac; done; echo DONE 5\n'
+    )
+    bench = simulators.Bench("icarus", ("sh", str(script)), 1, 1)
+    with pytest.raises(ToolError, match="holds unknown bits"):
+        run(bench, np.zeros(1, np.uint8), Channel(0, 256))
+
+
 def test_lint_is_silent(monkeypatch):
     verilator = find_verilator(monkeypatch)
     folder = Path(simulators.__file__).parents[1] / "rtl" / "tb"
