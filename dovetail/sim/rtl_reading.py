@@ -50,9 +50,9 @@ def _lanes(timing: Timing, design: FloatArray) -> float:
 def _multiply(item: Multiply, count: int, design: FloatArray, cost: FloatArray) -> None:
     rows, cols = design[Design.ROWS], design[Design.COLS]
     words = item.window.taps * item.window.blocks * item.columns
-    stationary = design[Design.DATAFLOW] == OS
-    again = -(-item.window.pixels // int(rows)) if stationary else 1
-    sums = item.window.pixels * (item.columns if stationary else words)
+    sums_stay = design[Design.DATAFLOW] == OS
+    again = -(-item.window.pixels // int(rows)) if sums_stay else 1
+    sums = item.window.pixels * (item.columns if sums_stay else words)
     cost[Cost.INPUT_READ] += (
         count * item.window.pixels * words * rows * design[Design.INPUT_BITS] / 8
     )
