@@ -68,6 +68,6 @@ def readme(twin: Twin, synthesis: Mapping[str, Synthesis]) -> str:
 def _counts(synthesis: Mapping[str, Synthesis]) -> str:
     lines = []
     for target, done in synthesis.items():
-        figures = ", ".join(f"{value:,} {key}" for key, value in done.summary().items())
+        figures = ", ".join(f"{value:,.10g} {key}" for key, value in done.summary().items())
         lines.append(f"\nYosys, {target}: {figures.replace('_', ' ')}.\n")
     return "".join(lines)

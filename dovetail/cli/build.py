@@ -94,7 +94,7 @@ def _synthesize(twin: Twin, target: str, limit: float) -> Synthesis:
 
     done = synthesis_of(twin, target, limit)
     figures = ", ".join(
-        f"{value:,} {key.replace('_', ' ')}" for key, value in done.summary().items()
+        f"{value:,.10g} {key.replace('_', ' ')}" for key, value in done.summary().items()
     )
     print(f"yosys, {target}: {figures} ({done.seconds:.0f} s)")
     return done

@@ -116,7 +116,7 @@ class Synthesis:
                 "block_rams": self.block_rams,
             }
         return {
-            "gate_equivalents": round(self.gate_equivalents, 1),
+            "gate_equivalents": round(self.gate_equivalents),
             "cell_count": sum(self.cells.values()),
             "flip_flops": self.flip_flops,
             "memory_bits": self.memory_bits,

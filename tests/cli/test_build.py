@@ -17,6 +17,7 @@ from dovetail.arch import presets
 from dovetail.building.adapt import adapted, obstacles
 from dovetail.cli import jobs, winner
 from dovetail.errors import MissingToolError
+from dovetail.rtl.synthesis import Synthesis
 from dovetail.sim.simulators import require_tools
 from tests.cli.driver import run, succeed
 from tests.networks.onnx_models import small_cnn
@@ -151,7 +152,34 @@ def test_bad_arguments(arguments: tuple[str, ...], words: str) -> None:
     assert os.listdir() == ["net.onnx"]
 
 
+@needs_icarus
+def test_the_command_runs_the_gates() -> None:
+    out = succeed("build", *RTL, "--images", 1, "--verify", "icarus")
+    words = (
+        r"PASS: 1 of 1 answers exact in the gates \(icarus\); ([\d,]+) cycles counted, \1 expected"
+    )
+    assert re.search(words, out)
+
+
+def test_the_command_counts_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(top: str, values: dict[str, int], target: str, **_: object) -> Synthesis:
+        assert top == "dovetail_accelerator"
+        return Synthesis(top, values, target, {"LUT6": 1234, "RAMB18E1": 3}, (), 1.0)
+
+    monkeypatch.setattr(jobs, "synthesize", counted)
+    monkeypatch.setattr(jobs.shutil, "which", lambda _: "/usr/bin/yosys")
+    out = succeed("build", *RTL, "--images", 1, "--synth", "xilinx")
+    assert "yosys, xilinx: 1,234 luts, 0 flip flops, 0 dsps, 1.5 block rams (1 s)" in out
+    facts = json.loads((Path("build") / "build.json").read_text())["synthesis"]["xilinx"]
+    assert facts["parameters"]["AccBits"] == 32
+    assert facts["luts"] == 1234
+    assert "Yosys, xilinx: 1,234 luts" in (Path("build") / "README.md").read_text()
+
+
 def test_a_point_of_a_study(finished: Path) -> None:
+    out = succeed("build", f"{finished}#7", "--adapt", "--images", 1)
+    assert out.startswith("adapted: ")
+    assert "resnet8 on edge: " in out
     assert "it holds 0 to 299" in run("build", f"{finished}#300", "--adapt").complaint
     assert "it holds 0 to 299" in run("build", f"{finished}#first", "--adapt").complaint
     network = run("build", f"{finished}#1", "--adapt", "--network", "resnet8").complaint

@@ -107,7 +107,7 @@ def test_an_array_is_its_elements_and_little_more() -> None:
     assert 6 <= ratio < 8
     text = json.loads(json.dumps(array.to_dict()))
     assert text["parameters"] == {"Stationary": 1, "Rows": 2, "Cols": 3}
-    assert text["gate_equivalents"] == round(array.gate_equivalents, 1)
+    assert text["gate_equivalents"] == round(array.gate_equivalents)
 
 
 def test_figures_of_an_fpga() -> None:
