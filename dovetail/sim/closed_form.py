@@ -179,9 +179,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
                             waves_last = ceil_div(waves_last, arrays)
                         if overlap:
                             busy = fold_cycles(waves, stream * passes, stay, skew, 1)
-                            busy_last = fold_cycles(
-                                waves_last, stream_last * passes, stay, skew, 1
-                            )
+                            busy_last = fold_cycles(waves_last, stream_last * passes, stay, skew, 1)
                         else:
                             busy = waves * (stream * passes + alone)
                             busy_last = waves_last * (stream_last * passes + alone)
