@@ -49,10 +49,16 @@ class Place:
     Attributes:
         activation: the tensor of the quantized network.
         flat: its channels, rows and columns count as one dimension.
+        matrix: its channels are the tensor's last dimension, not its second.
     """
 
     activation: Activation
     flat: bool = False
+    matrix: bool = False
+
+    def has_channels(self, *, last: bool) -> bool:
+        """Whether the channels are the last (or else the second) dimension, or all there is."""
+        return self.matrix == last or self.activation.height * self.activation.width == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +149,21 @@ class _Builder:
 
     def _input(self) -> Activation:
         name = self.network.inputs[0]
-        shape = self.network.tensor[name].shape
+        shape, matrix = self.network.tensor[name].shape, False
         readers = self.network.consumers[name]
         if len(shape) == 4 and shape[0] == 1:
             extents = shape[1:]
         elif len(shape) == 3 and shape[0] == 1 and readers and readers[0].kind != "matmul":
             extents = (*shape[1:], 1)
         elif len(shape) in (2, 3) and (len(shape) == 2 or shape[0] == 1):
-            extents = (shape[-1], shape[-2], 1)
+            extents, matrix = (shape[-1], shape[-2], 1), True
         else:
             raise MappingError(
                 f"network '{self.network.name}' reads '{name}' {list(shape)}: the RTL runs one "
                 "image (1, C, H, W) or a matrix (M, C) at a time: set batch 1"
             )
         activation = Activation(name, *extents)
-        self.places[name] = Place(activation)
+        self.places[name] = Place(activation, matrix=matrix)
         return activation
 
     def _place(self, placement: Placement) -> None:
@@ -203,8 +209,10 @@ class _Builder:
         place = self._read(op, moving.name)
         if op.kind == "matmul":
             window, groups = self._matrix_window(op, einsum, place), 1
-        else:
+        elif place.has_channels(last=False):
             window, groups = convolution_window(einsum, place.activation), einsum.extent("G")
+        else:
+            raise _no_twin(op, "the last dimension of its input lies as channels")
         channels = einsum.extent("G") * einsum.extent("K")
         depth = place.activation.channels // groups
         shape = (channels, depth, *window.kernel)
@@ -226,7 +234,8 @@ class _Builder:
         x, depth = place.activation, einsum.extent("C")
         if einsum.extent("G") > 1 or einsum.extent("N") > 1:
             raise _no_twin(op, "it multiplies a batch of matrices: set batch 1")
-        if x.channels == depth and x.height * x.width == einsum.extent("P"):
+        alike = x.channels == depth and x.height * x.width == einsum.extent("P")
+        if alike and place.has_channels(last=True):
             return POINT
         if place.flat and math.prod(x.shape) == depth and einsum.extent("P") == 1:
             return Window((x.height, x.width))
@@ -234,7 +243,7 @@ class _Builder:
 
     def _pool(self, op: Operator, fused: tuple[Operator, ...]) -> None:
         place = self._read(op, op.inputs[0])
-        if op.window is None or place.flat:
+        if op.window is None or place.flat or not place.has_channels(last=False):
             raise _no_twin(op, "its window is not known: give kernel and stride of two dimensions")
         output = self.network.tensor[op.outputs[0]]
         shape = (*output.shape, 1, 1)[2:4]
@@ -260,7 +269,8 @@ class _Builder:
 
     def _addition(self, op: Operator, fused: tuple[Operator, ...]) -> None:
         a, b = (self._read(op, name) for name in self._moving(op))
-        if a.activation.shape != b.activation.shape or a.flat != b.flat:
+        alike = a.flat == b.flat and b.has_channels(last=a.matrix)
+        if a.activation.shape != b.activation.shape or not alike:
             raise _no_twin(op, f"operands {a.activation.shape} and {b.activation.shape} differ")
         names = a.activation.name, b.activation.name
         weights = (1, -1 if op.kind == "sub" else 1)
@@ -286,8 +296,9 @@ class _Builder:
         last = (fused or (op,))[-1].outputs[0]
         activation = Activation(last, *shape)
         self._written[last] = activation
-        kept = source.flat and op.einsum is None
-        self.places[last] = Place(activation, flat=kept)
+        kept = op.einsum is None
+        matrix = op.kind == "matmul" or (kept and source.matrix)
+        self.places[last] = Place(activation, kept and source.flat, matrix)
         self.twins.append(Twin(make(op.name, last, _nothing(shape[0])), op, fused))
 
     def _widen(self, output: Activation) -> Activation:

@@ -167,6 +167,7 @@ def network_of(make):
         (lambda net, x: net.mul(x, x), "mul.*no RTL twin"),
         (lambda net, x: net.matmul(x, x), "weight must be a parameter"),
         (lambda net, x: net.reshape(x, (1, 8, 3, 6)), "order in memory"),
+        (lambda net, x: net.linear(net.conv2d(x, 6, 1), 2), r"lies as \(6, 6, 6\)"),
         (lambda net, x: net.vector("maxpool", (x,), (1, 4, 3, 3)), "window is not known"),
         (
             lambda net, x: net.norm(net.activation(net.conv2d(x, 4, 1), "relu"), "batchnorm"),
