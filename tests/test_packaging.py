@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = {".yaml", ".sv", ".x", ".html", ".css", ".js", ".typed"}
+DATA = {".cpp", ".sh", ".yaml", ".sv", ".x", ".html", ".css", ".js", ".typed"}
 UNSHIPPED = shutil.ignore_patterns(
     ".*", "__pycache__", "*.egg-info", "build", "dist", "out", "tests", "experiments", "benchmarks"
 )
