@@ -142,7 +142,7 @@ class ExchangedSteps(Frame):
         depth, pixel = index["C"] * tile["C"], index["K"] * tile["K"]
         first = index["Q"] * tile["Q"]
         return (
-            self.source.address + self.source_offset(index, depth),
+            self.load_address(self.source, index, depth),
             self.stationary.address + depth * self.stationary.pixel_bytes
             + pixel * self.stationary.bits // 8,
             self.store_address(index)[0],

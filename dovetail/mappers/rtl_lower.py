@@ -13,9 +13,9 @@ from dovetail.ir.program import Program
 from dovetail.ir.space import IntArray
 from dovetail.mappers.rtl_image import Part, Places, assemble
 from dovetail.mappers.rtl_layout import Weights, parameters, place
-from dovetail.mappers.rtl_nest import Tiles, nest
+from dovetail.mappers.rtl_nest import Tiles
 from dovetail.mappers.rtl_shape import LayerShape, layer_shape, require_fit
-from dovetail.mappers.rtl_steps import ArraySteps, VectorSteps
+from dovetail.mappers.rtl_steps import layer_program
 from dovetail.mappers.rtl_tiling import default_tiling
 from dovetail.networks.quantized import Convolution, Layer, Pooling, QuantizedNetwork
 
@@ -64,11 +64,9 @@ def _part(
     weights = Weights(shape, design, tile)
 
     def program(places: Places, constants: int) -> Program:
-        source, target = places[layer.inputs[0]], places[layer.output]
-        frame = (tiles, design, source, target, layer.requantization)
-        if isinstance(layer, Convolution):
-            return nest(layer.name, ArraySteps(*frame, weights, constants, pad))
-        return nest(layer.name, VectorSteps(*frame, layer, places[layer.inputs[-1]], pad))
+        return layer_program(
+            layer, tiles, design, places, weights, weight_address=constants, pad=pad
+        )
 
     empty = np.zeros(0, dtype=np.uint8)
     data = weights.pack(layer) if isinstance(layer, Convolution) else empty

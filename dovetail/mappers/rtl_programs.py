@@ -11,10 +11,10 @@ from dovetail.ir.executable import Region
 from dovetail.ir.program import Program
 from dovetail.ir.space import IntArray
 from dovetail.mappers.rtl_layout import Weights, place
-from dovetail.mappers.rtl_nest import Tiles, nest
+from dovetail.mappers.rtl_nest import Tiles
 from dovetail.mappers.rtl_shape import LayerShape, layer_shape, require_fit
-from dovetail.mappers.rtl_steps import ArraySteps, VectorSteps
-from dovetail.networks.quantized import Convolution, Layer, QuantizedNetwork
+from dovetail.mappers.rtl_steps import layer_program
+from dovetail.networks.quantized import Layer, QuantizedNetwork
 from dovetail.sim.code import Code
 from dovetail.sim.columns import Op
 from dovetail.sim.cycle import cost_on
@@ -61,11 +61,8 @@ class LayerPrograms:
         """
         layer, shape = self.layers[name], self.shapes[name]
         require_fit(shape, self.design, tile)
-        source, target = self._regions[layer.inputs[0]], self._regions[layer.output]
-        frame = (Tiles(shape, tile), self.design, source, target, layer.requantization)
-        if isinstance(layer, Convolution):
-            return nest(name, ArraySteps(*frame, Weights(shape, self.design, tile), 0, 0))
-        return nest(name, VectorSteps(*frame, layer, self._regions[layer.inputs[-1]], 0))
+        tiles, weights = Tiles(shape, tile), Weights(shape, self.design, tile)
+        return layer_program(layer, tiles, self.design, self._regions, weights)
 
     def overhead(self, program: Program) -> int:
         """Cycles before the queues of a layer's segment start: it is fetched."""

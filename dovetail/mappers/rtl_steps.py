@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dovetail.arch.systolic import SystolicArray
 from dovetail.ir import isa
 from dovetail.ir.executable import Region
 from dovetail.ir.isa import NO_FILL, Fill, Load, Multiply, Scratchpad, Store, Transfer, Vector
+from dovetail.ir.program import Program
 from dovetail.mappers.rtl_layout import Weights
-from dovetail.mappers.rtl_nest import Index, Registers, Tiles
+from dovetail.mappers.rtl_nest import Index, Registers, Tiles, nest
 from dovetail.mappers.rtl_shape import FIELD, LayerShape
-from dovetail.networks.quantized import Addition, Pooling, Requantization
+from dovetail.networks.quantized import Addition, Convolution, Layer, Pooling, Requantization
 from dovetail.sim.closed_form import loads_input, loads_weight
 from dovetail.sim.tiles import ceil_div
 
@@ -102,11 +103,11 @@ class Frame:
             origin_y, origin_x, height, width, words, pad,
         )  # fmt: skip
 
-    def source_offset(self, index: Index, channel: int) -> int:
-        """Bytes from a tensor's start to the tile's first input."""
+    def load_address(self, region: Region, index: Index, channel: int) -> int:
+        """Of the tile's first input, from `channel` on, in a tensor."""
         top, left = (self.tiles.stored(rank, index)[0] for rank in "PQ")
-        inside = channel * self.source.bits // 8
-        return top * self.source.row_bytes + left * self.source.pixel_bytes + inside
+        inside = channel * region.bits // 8
+        return region.address + top * region.row_bytes + left * region.pixel_bytes + inside
 
     def store_address(self, index: Index) -> tuple[int, int]:
         """Of the tile's first output, and of its first parameter word."""
@@ -153,7 +154,7 @@ class ArraySteps(Frame):
         channel = index["G"] * self.shape.depth + index["C"] * self.tiles.tile["C"]
         weights = self.weights.offset(index["G"], index["K"], index["C"])
         return (
-            self.source.address + self.source_offset(index, channel),
+            self.load_address(self.source, index, channel),
             self.weight_address + weights,
             *self.store_address(index),
         )
@@ -207,17 +208,12 @@ class VectorSteps(Frame):
 
     def addresses(self, index: Index) -> Registers:
         """Of both operands, outputs and parameters."""
-        offset = self.source_offset(index, index["K"] * self.tiles.tile["K"])
+        channel = index["K"] * self.tiles.tile["K"]
         return (
-            self.source.address + offset,
-            self.second.address + self._second_offset(index),
+            self.load_address(self.source, index, channel),
+            self.load_address(self.second, index, channel),
             *self.store_address(index),
         )
-
-    def _second_offset(self, index: Index) -> int:
-        top, left = (self.tiles.stored(rank, index)[0] for rank in "PQ")
-        channel = index["K"] * self.tiles.tile["K"] * self.second.bits // 8
-        return top * self.second.row_bytes + left * self.second.pixel_bytes + channel
 
     def step(self, index: Index, at: Registers) -> Iterator[isa.Instruction]:
         """Load, reduce, store."""
@@ -250,3 +246,31 @@ def _stacked(window: isa.Window) -> isa.Window:
         window.p, window.q, 2, 1, 1, 1, window.height, 1, 0, 0, 2 * window.height, window.width,
         window.blocks, window.pad,
     )  # fmt: skip
+
+
+def layer_program(
+    layer: Layer,
+    tiles: Tiles,
+    design: SystolicArray,
+    regions: Mapping[str, Region],
+    weights: Weights,
+    *,
+    weight_address: int = 0,
+    pad: int = 0,
+) -> Program:
+    """The Program of a layer.
+
+    Args:
+        layer: what it computes.
+        tiles: of it.
+        design: an RTL machine.
+        regions: where tensors lie, by name.
+        weights: layout of a convolution's; else not read.
+        weight_address: where they lie.
+        pad: code of padding.
+    """
+    source, target = regions[layer.inputs[0]], regions[layer.output]
+    frame = (tiles, design, source, target, layer.requantization)
+    if isinstance(layer, Convolution):
+        return nest(layer.name, ArraySteps(*frame, weights, weight_address, pad))
+    return nest(layer.name, VectorSteps(*frame, layer, regions[layer.inputs[-1]], pad))
