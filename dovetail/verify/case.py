@@ -7,15 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from dovetail.arch.systolic import SystolicArray
 from dovetail.errors import DovetailError, StudyError
 
 CLOCK_MHZ = 1000
 """A clock at which a cycle is 1 ns and a byte per cycle is 1 GB/s."""
+
+KINDS = ("convolution", "linear", "max", "sum", "addition")
+MOST_VALUES = 2**20
+"""Of a tensor or a layer's weights; the test bench holds a MiB."""
+SEEDS = (0, 2**63 - 1)
+RANGES = {
+    "shape": (1, 2**16), "data": SEEDS, "tiling": (-1, SEEDS[1]), "latency": (0, 100_000),
+    "bandwidth": (1, 256 * 64), "stalls": (0, 2**31 - 1), "rounds": (1, 1000),
+    "param_depth": (1, 2**16 - 1), "program_depth": (1, 2**16 - 1),
+    "outputs": (1, 2**16), "kernel": (1, 255), "stride": (1, 255), "padding": (0, 255),
+    "dilation": (1, 255), "groups": (1, 2**16), "other": (0, 255),
+}  # fmt: skip
+"""What the numbers of a file must lie within."""
 
 Pair = tuple[int, int]
 
@@ -137,6 +152,47 @@ def load_case(path: Path) -> Case:
         StudyError: if it holds no case.
     """
     try:
-        return Case.from_dict(json.loads(path.read_text()))
-    except (ValueError, TypeError, KeyError, AttributeError, DovetailError) as error:
-        raise StudyError(f"'{path}' holds no case: {error}") from error
+        case = Case.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        reason = next(_faults(case), "") or "; ".join(case.design().validate())
+    except KeyError as error:
+        reason = f"{error} is missing"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (ValueError, TypeError, AttributeError, DovetailError) as error:
+        reason = str(error)
+    if reason:
+        raise StudyError(f"'{path}' holds no case: {reason}")
+    return case
+
+
+def _faults(case: Case) -> Iterator[str]:
+    """What is wrong with a case's types and numbers."""
+    for part in (case, case.elaboration, *case.layers):
+        hints = get_type_hints(type(part))
+        for name, hint in hints.items():
+            value = getattr(part, name)
+            if not _is(value, hint):
+                yield f"{name} = {value!r}: is of the wrong type"
+            low, high = RANGES.get(name, (-math.inf, math.inf))
+            for number in value if isinstance(value, tuple) else (value,):
+                if name in RANGES and not low <= number <= high:
+                    yield f"{name} = {value!r}: must lie within {low:,} to {high:,}"
+    if not case.name.isprintable():
+        yield f"name = {case.name!r}: must be printable"
+    if not case.layers:
+        yield "it has no layers"
+    for number, layer in enumerate(case.layers):
+        if layer.kind not in KINDS:
+            yield f"layer {number}: kind '{layer.kind}': must be one of {', '.join(KINDS)}"
+
+
+def _is(value: object, hint: Any) -> bool:
+    """Whether a value is of an annotated type; a boolean is no number."""
+    if get_origin(hint) is tuple:
+        hints = get_args(hint)
+        if not isinstance(value, tuple) or (hints[-1] is not ... and len(value) != len(hints)):
+            return False
+        return all(_is(item, hints[0]) for item in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict)
+    return type(value) is hint

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.errors import MappingError
 from dovetail.ir.executable import Bytes, Executable, PlanarRegion
 from dovetail.sim import interpreter, rtl
 from dovetail.sim.code import queue_of
@@ -115,6 +116,13 @@ def check(
         DovetailError: if the case is illegal, or the gates cannot be built.
     """
     work = work or prepare(case)
+    if not work.fits(case.elaboration) or len(work.memory) > MEMORY_BYTES:
+        raise MappingError(
+            f"the program of case '{case.name}' needs {work.executable.param_depth} parameter "
+            f"words, {work.executable.program_depth} entries and {len(work.memory):,} B: the gates "
+            f"have {case.elaboration.param_depth}, {case.elaboration.program_depth} and "
+            f"{MEMORY_BYTES:,}"
+        )
     timing = run_executable(work.executable, work.design, trace=True)
     expected = work.memory.copy()
     interpreter.execute(work.executable, expected)

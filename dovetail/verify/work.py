@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.arch.systolic import SystolicArray
+from dovetail.errors import NetworkError
 from dovetail.ir.encoding import ENTRY_BYTES, LAYOUT, OPCODE_BITS, Opcode
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.ir.space import IntArray
@@ -30,7 +32,7 @@ from dovetail.networks.quantized import (
     Requantization,
 )
 from dovetail.sim import interpreter
-from dovetail.verify.case import Case, Elaboration, LayerSpec
+from dovetail.verify.case import MOST_VALUES, Case, Elaboration, LayerSpec
 
 Rng = np.random.Generator
 
@@ -115,9 +117,10 @@ def make_network(case: Case, design: SystolicArray) -> QuantizedNetwork:
     """The network of a case.
 
     Raises:
-        NetworkError: if a layer does not fit its input.
+        NetworkError: if a layer does not fit its input, or is too large for a case.
     """
     bits = design.input_bits
+    _check_size("input", case.shape)
     zero = _zero_point(np.random.default_rng([case.data, 0]), bits)
     tensors = [Activation("t0", *case.shape, zero)]
     layers: list[Layer] = []
@@ -155,15 +158,23 @@ def _layer(
     else:
         window = Window(spec.kernel, spec.stride, spec.padding, spec.dilation)
     p, q = window.output(x.height, x.width)
+    _check_size(name, (max(x.channels, spec.outputs), p, q))
     if spec.kind in ("max", "sum"):
         law = _requantization(spec.wide, x.channels, design, rng)
         layer = Pooling(name, x.name, target, spec.kind, window, law)
         return layer, _tensor(target, (x.channels, p, q), law)
     shape = (spec.outputs, x.channels // spec.groups, *window.kernel)
+    _check_size(name, shape)
     law = _requantization(spec.wide, spec.outputs, design, rng)
     weight = extreme(rng, shape, design.weight_bits)
     layer = Convolution(name, x.name, target, weight, window, spec.groups, law)
     return layer, _tensor(target, (spec.outputs, p, q), law)
+
+
+def _check_size(name: str, shape: tuple[int, ...]) -> None:
+    """Fails before the memory is full."""
+    if math.prod(shape) > MOST_VALUES:
+        raise NetworkError(f"'{name}' has {math.prod(shape):,} values: at most {MOST_VALUES:,}")
 
 
 def _tensor(name: str, shape: tuple[int, int, int], law: Requantization) -> Activation:
