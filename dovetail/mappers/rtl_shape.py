@@ -17,6 +17,8 @@ FIELD = 2**16 - 1
 SIGNED_FIELD = 2**15 - 1
 BYTE_FIELD = 2**8 - 1
 STEP_FIELD = 2**24 - 1
+SPAN = 2**17 - 1
+"""Greatest position, padding included, that the address generator tells from a stored one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,13 @@ class Axis:
         rows = max(0, (min(high, self.size - 1) - start) // self.step + 1)
         return (start, rows, (low - start) // self.step) if rows else (0, 0, 0)
 
+    def span(self, count: int) -> int:
+        """Stored rows and padding that `count` outputs read, or step over."""
+        return (count - 1) * self.stored_stride + (self.kernel - 1) * self.stored_dilation + 1
+
     def most(self, count: int) -> int:
         """Most rows that any tile of `count` outputs keeps."""
-        reach = (count - 1) * self.stored_stride + (self.kernel - 1) * self.stored_dilation + 1
-        return min(reach, ceil_div(self.size, self.step))
+        return min(self.span(count), ceil_div(self.size, self.step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +193,7 @@ def _needs(
         ("kernel or stride", max(y.kernel, x.kernel, y.stored_stride, x.stored_stride), BYTE_FIELD),
         ("dilation", max(y.stored_dilation, x.stored_dilation), FIELD),
         ("padding", max(y.pad, x.pad), SIGNED_FIELD),
+        ("rows or columns of a tile, padding included", max(y.span(p), x.span(q)), SPAN),
         ("words of a row step", row_words * max(y.stored_stride, y.stored_dilation), STEP_FIELD),
         ("words of a column step", in_words * max(x.stored_stride, x.stored_dilation), STEP_FIELD),
         ("beats of a tap's weights", 0 if shape.vector else in_words * design.rows

@@ -9,7 +9,7 @@ from dovetail.ir import isa
 from dovetail.ir.encoding import ENTRY_BYTES
 from dovetail.ir.program import HardwareLoop
 from dovetail.mappers.rtl_lower import lower
-from dovetail.mappers.rtl_shape import Axis, layer_shape, misfit, require_fit
+from dovetail.mappers.rtl_shape import Axis, LayerShape, layer_shape, misfit, require_fit
 from dovetail.mappers.rtl_tiling import default_tiling, random_tiling
 from dovetail.networks.operators import Window
 from dovetail.networks.quantized import Activation, Convolution, QuantizedNetwork, Requantization
@@ -211,3 +211,12 @@ def test_segments_follow_each_other_in_an_aligned_image() -> None:
 def test_designs_that_cannot_run_a_network_say_why(change: dict[str, object], reason: str) -> None:
     with pytest.raises(MappingError, match=reason):
         lower(_convolution(8, 4, 8), EIGHT.replace(change))
+
+
+def test_a_tile_spans_no_more_than_the_address_generator_counts():
+    axis = Axis(outputs=50_000, kernel=3, stride=4, dilation=1, pad=0, size=8)
+    row = Axis(1, 1, 1, 1, 0, 1)
+    shape = LayerShape("wide", False, 1, 1, 1, 8, 8, row, axis, False)
+    design = EIGHT.replace({"output_sram_kib": 4096})
+    assert "199999 rows or columns" in misfit(shape, design, _tile(Q=50_000, K=8, C=8))
+    assert misfit(shape, design, _tile(Q=30_000, K=8, C=8)) == ""
