@@ -28,6 +28,7 @@ from dovetail.mappers.schedule import schedule
 from dovetail.mappers.twins import Twin, Twins, twins_of
 from dovetail.networks.dyadic import dyadic, pair
 from dovetail.networks.quantized import (
+    BIAS_LIMIT,
     MULTIPLIER_BITS,
     Activation,
     Addition,
@@ -40,7 +41,6 @@ from dovetail.networks.quantized import (
 
 Reals = NDArray[np.float64]
 CALIBRATION_IMAGES = 4
-BIAS_LIMIT = 2**30
 
 
 @dataclass(frozen=True, slots=True)

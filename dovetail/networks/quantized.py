@@ -19,6 +19,8 @@ from dovetail.networks.operators import Window
 MULTIPLIER_BITS = 26
 MAX_SHIFT = 62
 VECTOR_WEIGHT_BITS = 16
+BIAS_LIMIT = 2**30
+"""Where quantization bounds a bias, so that no sum of 32 bits wraps around."""
 POOLINGS = ("max", "sum")
 
 

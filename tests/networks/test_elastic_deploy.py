@@ -10,10 +10,10 @@ from dovetail.mappers.rtl_lower import lower
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.twins import structure
 from dovetail.networks.elastic.data import load_dataset
-from dovetail.networks.elastic.deploy import BIAS_LIMIT, deploy, stored_images
+from dovetail.networks.elastic.deploy import deploy, stored_images
 from dovetail.networks.elastic.inference import Classifier
 from dovetail.networks.elastic.training import TrainingArgs, train
-from dovetail.networks.quantized import Addition, Convolution
+from dovetail.networks.quantized import BIAS_LIMIT, Addition, Convolution
 from dovetail.sim.interpreter import execute
 from dovetail.sim.values_network import reference
 from dovetail.verify.networks import MICRO

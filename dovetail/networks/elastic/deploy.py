@@ -21,6 +21,7 @@ from dovetail.networks.elastic.subnetwork import Block, SubNetwork
 from dovetail.networks.elastic.training import threads
 from dovetail.networks.operators import Window
 from dovetail.networks.quantized import (
+    BIAS_LIMIT,
     MULTIPLIER_BITS,
     Activation,
     Addition,
@@ -32,9 +33,6 @@ from dovetail.networks.quantized import (
 )
 
 Integers = NDArray[np.int64]
-
-BIAS_LIMIT = 2**30
-"""Bound of a bias, so that no sum wraps around. Only channels without gain come near."""
 
 
 def deploy(classifier: Classifier, sub: SubNetwork) -> QuantizedNetwork:
@@ -116,6 +114,7 @@ class _Deployment:
         weight = _integers(self.classifier.layer(block, self.sub).codes)
         sign = np.where(_floats(folded.multiplier) < 0, -1, 1)
         weight = weight * sign[:, None, None, None]
+        # Only channels without gain come near the limit.
         bias = np.clip(_integers(folded.bias), -BIAS_LIMIT, BIAS_LIMIT) * sign
         k, pad = block.kernel, block.kernel // 2
         self.layers.append(
