@@ -146,16 +146,25 @@ def _mapping(
     return mapping_of(name, row, tile, accelerator) if row[Op.ENGINE] == ARRAY else None
 
 
+def check_fidelity(fidelity: str) -> None:
+    """Fails early, before a network is mapped.
+
+    Raises:
+        FidelityError: if systolic arrays do not support it.
+    """
+    if fidelity not in FIDELITIES:
+        raise FidelityError(
+            f"fidelity '{fidelity}': a systolic array supports {', '.join(FIDELITIES)}"
+        )
+
+
 def read_report(mapped: MappedNetwork, fidelity: str = "estimate") -> Report:
     """Reads a mapped network's costs at a fidelity.
 
     Raises:
         FidelityError: if the accelerator does not support it.
     """
-    if fidelity not in FIDELITIES:
-        raise FidelityError(
-            f"fidelity '{fidelity}': a systolic array supports {', '.join(FIDELITIES)}"
-        )
+    check_fidelity(fidelity)
     costs = mapped.costs if fidelity == "estimate" else _simulated_costs(mapped)
     reports: list[OperatorReport] = []
     for i, planned in enumerate(mapped.plan.placements):

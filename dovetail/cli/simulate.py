@@ -97,9 +97,10 @@ def simulate_command(
     ] = False,
 ) -> None:
     """Simulate a network on an accelerator: cycles, stalls, traffic and energy per operator."""
-    from dovetail.flow import map_network, read_report
+    from dovetail.flow import check_fidelity, map_network, read_report
     from dovetail.networks.registry import load_network
 
+    check_fidelity(fidelity)
     if trace is not None and fidelity != "cycle":
         raise FidelityError("--trace shows a simulation: add --fidelity cycle")
     if gates and trace is None:

@@ -167,8 +167,14 @@ def run(
         plusargs |= {"coverage": coverage} if coverage else {}
         output = _call(bench.command, plusargs)
         cycles, failure = _outcome(output)
-        segments = read_trace((folder / "trace.txt").read_text())
-        after = np.zeros(0, np.uint8) if failure else _read_dump(folder / "dump.hex", len(memory))
+        try:
+            segments = read_trace((folder / "trace.txt").read_text())
+            done = not failure
+            after = _read_dump(folder / "dump.hex", len(memory)) if done else np.zeros(0, np.uint8)
+        except (ValueError, IndexError, KeyError):
+            raise ToolError(
+                f"the simulator's files in '{folder.parent}' are cut off: is the disk full?"
+            ) from None
     return RtlRun(cycles, segments, after, failure)
 
 

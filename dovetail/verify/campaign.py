@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dovetail.errors import DovetailError, ProblemError, StudyError, ToolError
+from dovetail.errors import DovetailError, OutputError, ProblemError, StudyError, ToolError
+from dovetail.ir.files import write_text
 from dovetail.sim.simulators import require_tools
 from dovetail.verify.case import Case
 from dovetail.verify.check import Gates, Outcome, check
@@ -258,15 +259,14 @@ class Log:
             "sources": sources_digest(),
         }  # fmt: skip
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(identity) + "\n")
+            write_text(path, json.dumps(identity) + "\n")
             return
         first, *lines = path.read_bytes().split(b"\n")
         try:
-            found = json.loads(first)
+            found = dict(json.loads(first))
             # A line without its end was cut off by an interruption: its case runs again.
             self.outcomes = [Outcome.from_dict(json.loads(line)) for line in lines[:-1]]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StudyError(f"log '{path}' is corrupt ({error}): name another --work") from error
         differing = [key for key in identity if found.get(key) != identity[key]]
         if differing:
@@ -278,9 +278,19 @@ class Log:
             path.write_bytes(b"\n".join([first, *lines[:-1], b""]))
 
     def append(self, outcome: Outcome) -> None:
-        """Adds a case."""
-        with self._path.open("a") as file:
-            file.write(json.dumps(outcome.to_dict()) + "\n")
+        """Adds a case.
+
+        Raises:
+            OutputError: if it cannot be written; a later run drops what was cut off.
+        """
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps(outcome.to_dict()) + "\n")
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(
+                f"cannot write '{self._path}': {reason}; the same command goes on from it"
+            ) from error
 
 
 def sources_digest() -> str:

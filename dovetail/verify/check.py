@@ -60,8 +60,17 @@ class Outcome:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Outcome:
-        """Inverse of `to_dict`."""
-        return cls(**{**values, "points": tuple(values["points"])})
+        """Inverse of `to_dict`.
+
+        Raises:
+            TypeError, KeyError: if the values are none of an outcome.
+        """
+        outcome = cls(**{**values, "points": tuple(values["points"])})
+        texts = (outcome.case, outcome.kind, outcome.detail, *outcome.points)
+        counts = (outcome.instructions, outcome.cycles)
+        if {*map(type, texts)} != {str} or {*map(type, counts)} != {int}:
+            raise TypeError("values of wrong types")
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -414,3 +414,8 @@ def test_the_installed_command() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("dovetail: unknown network 'none'")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_fidelity_is_refused_before_the_network_is_mapped() -> None:
+    arguments = ("simulate", "resnet50", "--set", "machine=rtl", "--fidelity", "gates")
+    assert "supports estimate, cycle" in run(*arguments).complaint

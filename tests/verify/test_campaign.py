@@ -6,12 +6,12 @@ from functools import cache
 
 import pytest
 
-from dovetail.errors import StudyError
+from dovetail.errors import OutputError, StudyError
 from dovetail.sim import interpreter
 from dovetail.sim.cycle import run_executable
 from dovetail.verify import check as checking
-from dovetail.verify.campaign import LOG, Plan, case_of, run_campaign
-from dovetail.verify.check import Gates, check
+from dovetail.verify.campaign import LOG, Log, Plan, case_of, run_campaign
+from dovetail.verify.check import Gates, Outcome, check
 from dovetail.verify.draw import draw_prepared
 from dovetail.verify.shrink import attempt_on, shrink
 from dovetail.verify.work import prepare
@@ -159,3 +159,27 @@ def test_a_missing_simulator_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     complaint = run("verify", "rtl", "--simulator", "icarus").complaint
     assert "apt-get install iverilog" in complaint
+
+
+OUTCOME = '{"case": %s, "kind": "", "detail": "", "instructions": 1, "cycles": 2, "points": %s}'
+
+
+@pytest.mark.parametrize("line", ["null", "[]", "{}", "[" * 100_000, OUTCOME % (5, [])])
+def test_a_corrupt_log_is_refused(tmp_path, line):
+    path = tmp_path / LOG
+    Log(path, PLAN)
+    first = path.read_text()
+    path.write_text(f"{first}{line}\n")
+    with pytest.raises(StudyError, match="is corrupt"):
+        Log(path, PLAN)
+    path.write_text(f"{line}\n")
+    with pytest.raises(StudyError, match=r"is corrupt|is of a campaign with other"):
+        Log(path, PLAN)
+
+
+def test_a_full_disk_is_named(tmp_path):
+    log = Log(tmp_path / LOG, PLAN)
+    (tmp_path / LOG).unlink()
+    (tmp_path / LOG).symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="No space left"):
+        log.append(Outcome("4-1-0", "", "", 1, 2))
