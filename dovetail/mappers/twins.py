@@ -33,6 +33,9 @@ HOST_KINDS = frozenset({"softmax", "log_softmax", "argmax"})
 """Left to the host where they end a network: they read its sums."""
 
 AFFINE = frozenset({"batchnorm", "add", "sub", "mul", "div", "neg"})
+BROADCAST = AFFINE - {"batchnorm"}
+"""Those whose parameters have the dimensions of what they change, the last ones at least."""
+
 CLAMPS = {"relu": (0.0, math.inf), "clip": (0.0, 6.0)}
 """Bounds of elementwise kinds; a network does not say those of a clip: ReLU6 is meant."""
 
@@ -290,16 +293,27 @@ class _Builder:
         shape: tuple[int, int, int],
         make: Callable[[str, str, Requantization], Layer],
     ) -> None:
-        for item in fused:
-            if item.kind not in EPILOGUE:
-                raise _no_twin(item, "use relu or clip, or a design with machine = ideal")
         last = (fused or (op,))[-1].outputs[0]
         activation = Activation(last, *shape)
         self._written[last] = activation
         kept = op.einsum is None
         matrix = op.kind == "matmul" or (kept and source.matrix)
-        self.places[last] = Place(activation, kept and source.flat, matrix)
+        place = self.places[last] = Place(activation, kept and source.flat, matrix)
+        for item in fused:
+            if item.kind not in EPILOGUE:
+                raise _no_twin(item, "use relu or clip, or a design with machine = ideal")
+            if item.kind in BROADCAST:
+                self._require_channels(item, place)
         self.twins.append(Twin(make(op.name, last, _nothing(shape[0])), op, fused))
+
+    def _require_channels(self, op: Operator, place: Place) -> None:
+        """Parameters of an elementwise operator must vary along the channels only."""
+        axes = _varying(self.network.tensor[op.outputs[0]].shape)
+        channels = axes[0 if place.matrix else -1] if place.activation.channels > 1 else 0
+        for name in op.inputs:
+            tensor = self.network.tensor[name]
+            if tensor.is_parameter and not {channels}.issuperset(_varying(tensor.shape)):
+                raise _no_twin(op, f"its parameter {list(tensor.shape)} varies within a channel")
 
     def _widen(self, output: Activation) -> Activation:
         """Lets sums leave as they are where nothing but a bias and a scale follows them."""
@@ -313,6 +327,11 @@ class _Builder:
         wide = Requantization.wide_of(np.broadcast_to(np.zeros(1, np.int64), output.channels))
         self.twins[-1] = replace(last, layer=replace(last.layer, requantization=wide))
         return replace(output, wide=True)
+
+
+def _varying(shape: tuple[int, ...]) -> list[int]:
+    """Dimensions of more than one element, counted from the last one, which is 1."""
+    return [i for i, extent in enumerate(reversed(shape), 1) if extent > 1]
 
 
 def _nothing(channels: int) -> Requantization:

@@ -163,6 +163,14 @@ def network_of(make):
     ("make", "message"),
     [
         (lambda net, x: net.activation(net.conv2d(x, 4, 1), "gelu"), "'gelu'.*no RTL twin"),
+        (
+            lambda net, x: net.mul(net.conv2d(x, 6, 1), net.parameter("g", (6,))),
+            r"\[6\] varies within a channel",
+        ),
+        (
+            lambda net, x: net.add(net.conv2d(x, 6, 1), net.parameter("b", (6, 1))),
+            r"\[6, 1\] varies within a channel",
+        ),
         (lambda net, x: net.concat([x, x], 1), "concat.*no RTL twin.*machine = ideal"),
         (lambda net, x: net.mul(x, x), "mul.*no RTL twin"),
         (lambda net, x: net.matmul(x, x), "weight must be a parameter"),
