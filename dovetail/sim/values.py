@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from dovetail.errors import NetworkError
 from dovetail.ir.space import IntArray
-from dovetail.networks.dyadic import dyadic as dyadic
 from dovetail.networks.operators import Window
 
 EXACT_IN_DOUBLE = 2**53

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovetail.errors import NetworkError
+from dovetail.networks.dyadic import dyadic
 from dovetail.networks.operators import Window
-from dovetail.sim.values import conv2d_int, dyadic, matmul_int, requantize, wrap
+from dovetail.sim.values import conv2d_int, matmul_int, requantize, wrap
 
 LAWS = settings(max_examples=60, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
