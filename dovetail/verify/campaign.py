@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections import Counter
@@ -13,20 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dovetail.errors import DovetailError, OutputError, ProblemError, StudyError, ToolError
-from dovetail.ir.files import write_text
+from dovetail.errors import DovetailError, ProblemError, ToolError
 from dovetail.sim.simulators import require_tools
 from dovetail.verify.case import Case
 from dovetail.verify.check import Gates, Outcome, check
 from dovetail.verify.coverage import Point, read_counts
 from dovetail.verify.draw import draw_case, draw_prepared
+from dovetail.verify.log import LOG, Log, sources_digest
 from dovetail.verify.points import POINTS
 from dovetail.workers import process_pool
 
-LOG = "cases.jsonl"
 MOST_MISMATCHES = 10
 """A campaign ends early when it has seen so many."""
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,68 +234,6 @@ def _gates(plan: Plan, name: str) -> Gates:
     if plan.coverage is None:
         return gates
     return replace(gates, coverage=str(plan.coverage / f"{name}.dat"))
-
-
-class Log:
-    """Finished cases as JSON lines; the first line says whose they are.
-
-    Args:
-        path: of the file; begun if it is missing.
-        plan: whose cases it holds.
-
-    Raises:
-        StudyError: if it belongs to other sources or to another plan, or is corrupt.
-    """
-
-    def __init__(self, path: Path, plan: Plan) -> None:
-        self._path = path
-        self.outcomes: list[Outcome] = []
-        identity = {
-            "seed": plan.seed, "simulator": plan.simulator, "elaborations": plan.elaborations,
-            "sources": sources_digest(),
-        }  # fmt: skip
-        if not path.exists():
-            write_text(path, json.dumps(identity) + "\n")
-            return
-        first, *lines = path.read_bytes().split(b"\n")
-        try:
-            found = dict(json.loads(first))
-            # A line without its end was cut off by an interruption: its case runs again.
-            self.outcomes = [Outcome.from_dict(json.loads(line)) for line in lines[:-1]]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise StudyError(f"log '{path}' is corrupt ({error}): name another --work") from error
-        differing = [key for key in identity if found.get(key) != identity[key]]
-        if differing:
-            raise StudyError(
-                f"log '{path}' is of a campaign with other {', '.join(differing)}: "
-                "name another --work"
-            )
-        if lines and lines[-1]:
-            path.write_bytes(b"\n".join([first, *lines[:-1], b""]))
-
-    def append(self, outcome: Outcome) -> None:
-        """Adds a case.
-
-        Raises:
-            OutputError: if it cannot be written; a later run drops what was cut off.
-        """
-        try:
-            with self._path.open("a") as file:
-                file.write(json.dumps(outcome.to_dict()) + "\n")
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(
-                f"cannot write '{self._path}': {reason}; the same command goes on from it"
-            ) from error
-
-
-def sources_digest() -> str:
-    """SHA-256 of all that decides a case: the package's Python and SystemVerilog."""
-    digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*")):
-        if path.suffix in {".py", ".sv", ".cpp"}:
-            digest.update(str(path.relative_to(_PACKAGE)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def default_workers() -> int:

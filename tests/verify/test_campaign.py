@@ -10,9 +10,10 @@ from dovetail.errors import OutputError, StudyError
 from dovetail.sim import interpreter
 from dovetail.sim.cycle import run_executable
 from dovetail.verify import check as checking
-from dovetail.verify.campaign import LOG, Log, Plan, case_of, run_campaign
+from dovetail.verify.campaign import Plan, case_of, run_campaign
 from dovetail.verify.check import Gates, Outcome, check
 from dovetail.verify.draw import draw_prepared
+from dovetail.verify.log import LOG, Log
 from dovetail.verify.shrink import attempt_on, shrink
 from dovetail.verify.work import prepare
 from tests.cli.driver import run, succeed
@@ -78,7 +79,7 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert len(logged(tmp_path)) == 3
     with pytest.raises(StudyError, match="other seed"):
         run_campaign(dataclasses.replace(PLAN, seed=5), tmp_path)
-    monkeypatch.setattr("dovetail.verify.campaign.sources_digest", lambda: "other")
+    monkeypatch.setattr("dovetail.verify.log.sources_digest", lambda: "other")
     with pytest.raises(StudyError, match="other sources"):
         run_campaign(PLAN, tmp_path)
 
