@@ -107,6 +107,8 @@ def verify_rtl_command(
 
     check_outputs({"--json": json_path, "--waves": waves, "--trace": trace})
     if replay is not None:
+        if json_path or work or coverage:
+            raise ProblemError("--json, --work and --coverage are a campaign's: leave --replay")
         raise typer.Exit(_replay(replay, simulator, waves, trace))
     if waves is not None or trace is not None:
         raise ProblemError("--waves and --trace show one case: name it by --replay")

@@ -17,7 +17,7 @@ from dovetail.cli.options import (
     load_accelerator,
 )
 from dovetail.cli.output import check_outputs, console
-from dovetail.errors import AcceleratorError, UnknownNameError
+from dovetail.errors import AcceleratorError, ProblemError, UnknownNameError
 
 if TYPE_CHECKING:
     from dovetail.arch.systolic import SystolicArray
@@ -125,6 +125,8 @@ def _subject(
 
     if network == DIGITS and not Path(network).exists():
         return _digits(design, images, choice, seed)
+    if choice is not None:
+        raise ProblemError(f"--choice {choice}: '{network}' has no sub-networks; '{DIGITS}' has")
     return random_subject(load_network(network), design, images or RANDOM_IMAGES, seed)
 
 

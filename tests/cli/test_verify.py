@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.driver import run, succeed
+from tests.rtl.icarus import require_icarus
 
 
 @pytest.mark.parametrize("command", ["rtl", "network", "mutations", "formal"])
@@ -17,3 +18,11 @@ def test_an_unknown_proof_is_named():
 
 def test_a_fault_of_no_module_is_refused():
     assert "no fault's name contains" in run("verify", "mutations", "--only", "nowhere").complaint
+
+
+def test_only_digits_has_sub_networks():
+    require_icarus()
+    complaint = run(
+        "verify", "network", "resnet8", "--simulator", "icarus", "--choice", "1"
+    ).complaint
+    assert "'resnet8' has no sub-networks" in complaint

@@ -146,6 +146,7 @@ def test_the_command_runs_a_campaign(tmp_path, monkeypatch):
         (("--waves", "w.fst"), "name it by --replay"),
         (("--coverage", "c", "--simulator", "icarus"), "Verilator"),
         (("--replay", "nonsense"), "names no case"),
+        (("--replay", "0-0-0", "--json", "s.json"), "are a campaign's"),
         (("--replay", "missing.json"), "missing.json"),
         (("--simulator", "vcs"), "unknown simulator"),
     ],
