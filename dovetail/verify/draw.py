@@ -131,9 +131,15 @@ def _draw(name: str, gates: Elaboration, design: SystolicArray, rng: Rng) -> Cas
     shapes = [(_channels(rng, design), height, width)]
     layers: list[LayerSpec] = []
     for _ in range(int(rng.choice([1, 1, 1, 2, 2, 3]))):
-        product = LayerSpec("convolution", _channels(rng, design))
-        layers.append(product if exchanged else _layer(shapes, design, rng))
-        shapes.append(out_shape(layers[-1], shapes))
+        if exchanged:
+            drawn = [LayerSpec("convolution", _channels(rng, design))]
+        elif rng.random() < 0.15:
+            drawn = _residual(shapes, rng)
+        else:
+            drawn = [_layer(shapes, design, rng)]
+        for layer in drawn:
+            layers.append(layer)
+            shapes.append(out_shape(layer, shapes))
     if rng.random() < 0.1:
         layers[-1] = dataclasses.replace(layers[-1], wide=True)
     stalls = int(rng.integers(1, 2**31)) if rng.random() < 0.1 else 0
@@ -183,6 +189,14 @@ def _layer(shapes: Sequence[tuple[int, int, int]], design: SystolicArray, rng: R
     depthwise = groups == channels and rng.random() < 0.7
     outputs = channels if depthwise else groups * max(1, _channels(rng, design) // groups)
     return LayerSpec(kind, outputs, groups=groups, **window)
+
+
+def _residual(shapes: Sequence[tuple[int, int, int]], rng: Rng) -> list[LayerSpec]:
+    """A convolution that keeps the shape, and the addition of its input."""
+    pad = int(rng.integers(0, 2))
+    kernel, padding = (2 * pad + 1, 2 * pad + 1), (pad, pad, pad, pad)
+    branch = LayerSpec("convolution", shapes[-1][0], kernel=kernel, padding=padding)
+    return [branch, LayerSpec("addition", other=len(shapes) - 1)]
 
 
 def _groups(rng: Rng, channels: int) -> int:

@@ -39,7 +39,7 @@ POINTS = (
 def points(case: Case, work: Work) -> tuple[str, ...]:
     """Points that a case hits, sorted."""
     found = {*_design(case), *_channel(case), *_instructions(work)}
-    found.add(f"chain:{len(case.layers)}")
+    found.add(f"chain:{min(len(case.layers), 3)}")
     found |= {"store:per pixel"} if case.per_pixel or case.exchanged else set()
     found |= {"stationary:is"} if case.exchanged else set()
     shape = case.shape[0]
@@ -88,9 +88,9 @@ def _channel(case: Case) -> Iterator[str]:
 
 
 def _layer(spec: LayerSpec, channels: int, number: int) -> Iterator[str]:
-    yield f"layer:{spec.kind}"
+    itself = spec.kind == "addition" and spec.other == number
+    yield f"layer:{spec.kind} of itself" if itself else f"layer:{spec.kind}"
     facts = {
-        "layer:addition of itself": spec.kind == "addition" and spec.other == number,
         "layer:wide": spec.wide,
         "layer:grouped": 1 < spec.groups < channels,
         "layer:depthwise": spec.groups == channels > 1,
