@@ -26,7 +26,7 @@ def verify_mutations_command(
     seed: SeedOption = 0,
     elaborations: Annotated[
         int, typer.Option(metavar="N", help="Random designs that the cases share out.", min=1)
-    ] = 8,
+    ] = 24,
     only: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only faults whose name contains this.")
     ] = None,
