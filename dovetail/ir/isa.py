@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-from dovetail.ir.program import Token
+from dovetail.ir.program import Token, signals_of_product, waits_of_product
 
 LOAD_QUEUE, EXECUTE_QUEUE, STORE_QUEUE = range(3)
 
@@ -175,12 +175,12 @@ class Multiply:
     @property
     def waits(self) -> tuple[Token, ...]:
         """Tokens that it needs before it starts."""
-        return (Token.LOADED, Token.STORE_CREDIT) if self.first else (Token.LOADED,)
+        return waits_of_product(self.first)
 
     @property
     def signals(self) -> tuple[Token, ...]:
         """Tokens that it hands out when it ends."""
-        return (Token.LOAD_CREDIT, Token.COMPUTED) if self.last else (Token.LOAD_CREDIT,)
+        return signals_of_product(self.last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,16 @@ INITIAL_TOKENS = {Token.LOAD_CREDIT: 2, Token.STORE_CREDIT: 2}
 """Credits before the first instruction: both halves of the operand and output buffers are free."""
 
 
+def waits_of_product(first: bool) -> tuple[Token, ...]:
+    """Tokens that a matrix product needs; the first one of an output tile takes its half, too."""
+    return (Token.LOADED, Token.STORE_CREDIT) if first else (Token.LOADED,)
+
+
+def signals_of_product(last: bool) -> tuple[Token, ...]:
+    """Tokens that a matrix product hands out; the last one of an output tile completes it."""
+    return (Token.LOAD_CREDIT, Token.COMPUTED) if last else (Token.LOAD_CREDIT,)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """Reads the operands of one step from DRAM; bytes of a stationary operand are 0."""
@@ -57,12 +67,12 @@ class MatrixMultiply:
     @property
     def waits(self) -> tuple[Token, ...]:
         """Tokens that it needs before it starts."""
-        return (Token.LOADED, Token.STORE_CREDIT) if self.first else (Token.LOADED,)
+        return waits_of_product(self.first)
 
     @property
     def signals(self) -> tuple[Token, ...]:
         """Tokens that it hands out when it ends."""
-        return (Token.LOAD_CREDIT, Token.COMPUTED) if self.last else (Token.LOAD_CREDIT,)
+        return signals_of_product(self.last)
 
 
 @dataclass(frozen=True, slots=True)
