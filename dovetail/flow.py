@@ -13,7 +13,7 @@ from dovetail.errors import AcceleratorError, FidelityError, MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.program import Program
 from dovetail.ir.report import OperatorReport, Report
-from dovetail.ir.schedule import Loop, Mapping, Schedule
+from dovetail.ir.schedule import Schedule, TileLoop, Tiling
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.lower import lower_array, lower_vector, mapping_of, tile_of
 from dovetail.mappers.rtl_programs import LayerPrograms, joined_row
@@ -46,7 +46,7 @@ class MappedNetwork:
     plan: Schedule
     rows: IntArray
     costs: FloatArray
-    mappings: tuple[Mapping | None, ...]
+    mappings: tuple[Tiling | None, ...]
     layers: LayerPrograms | None = None
 
     @property
@@ -138,9 +138,7 @@ def _layers(network: Network, plan: Schedule, accelerator: SystolicArray) -> Lay
     return LayerPrograms(twins, accelerator)
 
 
-def _mapping(
-    name: str, row: IntArray, tile: IntArray, accelerator: SystolicArray
-) -> Mapping | None:
+def _mapping(name: str, row: IntArray, tile: IntArray, accelerator: SystolicArray) -> Tiling | None:
     if accelerator.machine == "rtl" and row[Op.ENGINE] != NONE:
         return mapping_of(name, joined_row(row, accelerator), tile, accelerator)
     return mapping_of(name, row, tile, accelerator) if row[Op.ENGINE] == ARRAY else None
@@ -219,7 +217,7 @@ def _simulated_costs(mapped: MappedNetwork) -> FloatArray:
     """Costs of every placement's Program; equal operators under equal mappings run once."""
     design = design_row(mapped.accelerator)
     costs = mapped.costs.copy()
-    known: dict[tuple[bytes, tuple[Loop, ...]], FloatArray] = {}
+    known: dict[tuple[bytes, tuple[TileLoop, ...]], FloatArray] = {}
     for i, mapping in enumerate(mapped.mappings):
         key = (mapped.rows[i].tobytes(), mapping.loops if mapping else ())
         if key not in known:

@@ -1,4 +1,4 @@
-"""Schedules and mappings: which engine runs an operator, and how it is tiled."""
+"""Schedules: which engine runs an operator, and how a systolic array tiles it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dovetail.ir.operator import Operator
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """One loop of a mapping.
+class TileLoop:
+    """One loop of a tiling.
 
     Attributes:
         rank: dimension that it walks: N G K C P Q, or R and S as part of C.
@@ -31,22 +31,22 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """How one operator lies on an array: loops from the outermost to the innermost."""
+class Tiling:
+    """How one operator lies on a systolic array: loops from the outermost to the innermost."""
 
     operator: str
-    loops: tuple[Loop, ...]
+    loops: tuple[TileLoop, ...]
 
-    def temporal(self, rank: str) -> Loop:
+    def temporal(self, rank: str) -> TileLoop:
         """The tile loop of a rank.
 
         Raises:
-            MappingError: if the mapping has none.
+            MappingError: if the tiling has none.
         """
         for loop in self.loops:
             if loop.rank == rank and not loop.spatial:
                 return loop
-        raise MappingError(f"mapping of '{self.operator}' has no temporal loop over {rank}")
+        raise MappingError(f"tiling of '{self.operator}' has no temporal loop over {rank}")
 
     def describe(self) -> dict[str, int | str]:
         """Tile extents by rank, the loop order, and the spatial ranks."""

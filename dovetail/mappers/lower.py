@@ -22,7 +22,7 @@ from dovetail.ir.program import (
     Store,
     VectorOperate,
 )
-from dovetail.ir.schedule import Loop, Mapping
+from dovetail.ir.schedule import TileLoop, Tiling
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import loads_input, loads_weight, operand_bits, operand_passes
 from dovetail.sim.columns import Op, Tile
@@ -36,7 +36,7 @@ SPATIAL = {"ws": ("C", "K"), "os": ("P", "K"), "is": ("C", "P")}
 """Ranks on rows and columns; C stands for C R S, P for N P Q."""
 
 
-def mapping_of(operator: str, op: IntArray, tile: IntArray, accelerator: SystolicArray) -> Mapping:
+def mapping_of(operator: str, op: IntArray, tile: IntArray, accelerator: SystolicArray) -> Tiling:
     """The loop nest of a tiling row.
 
     Args:
@@ -46,16 +46,18 @@ def mapping_of(operator: str, op: IntArray, tile: IntArray, accelerator: Systoli
         accelerator: gives the spatial loops.
     """
     loops = [
-        Loop(rank, -(-int(op[Op[rank]]) // int(tile[Tile[rank]])), int(tile[Tile[rank]]), "dram")
+        TileLoop(
+            rank, -(-int(op[Op[rank]]) // int(tile[Tile[rank]])), int(tile[Tile[rank]]), "dram"
+        )
         for rank in ORDERS[int(tile[Tile.ORDER])]
     ]
     row_rank, col_rank = SPATIAL[accelerator.dataflow]
-    loops.append(Loop(row_rank, accelerator.rows, 1, "rows"))
-    loops.append(Loop(col_rank, accelerator.cols, 1, "cols"))
-    return Mapping(operator, tuple(loops))
+    loops.append(TileLoop(row_rank, accelerator.rows, 1, "rows"))
+    loops.append(TileLoop(col_rank, accelerator.cols, 1, "cols"))
+    return Tiling(operator, tuple(loops))
 
 
-def tile_of(mapping: Mapping) -> IntArray:
+def tile_of(mapping: Tiling) -> IntArray:
     """The tiling row of a mapping, inverse of `mapping_of`.
 
     Raises:
@@ -74,7 +76,7 @@ def tile_of(mapping: Mapping) -> IntArray:
     return tile
 
 
-def lower_array(accelerator: SystolicArray, op: IntArray, mapping: Mapping) -> Program:
+def lower_array(accelerator: SystolicArray, op: IntArray, mapping: Tiling) -> Program:
     """Lowers a tiled Einsum.
 
     Args:

@@ -7,7 +7,7 @@ from dovetail.arch.table import Design
 from dovetail.ir.operator import Operator
 from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
 from dovetail.ir.report import OperatorReport, Report
-from dovetail.ir.schedule import Mapping, Placement
+from dovetail.ir.schedule import Placement, Tiling
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import operand_bits
 from dovetail.sim.columns import Cost
@@ -72,7 +72,7 @@ def operator_reports(
     placement: Placement,
     accelerator: SystolicArray,
     cost: FloatArray,
-    mapping: Mapping | None,
+    mapping: Tiling | None,
 ) -> list[OperatorReport]:
     """Reports of an operator and of those fused into it.
 

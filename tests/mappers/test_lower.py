@@ -11,7 +11,7 @@ from dovetail.arch import presets
 from dovetail.arch.table import design_row
 from dovetail.errors import MappingError
 from dovetail.ir.program import HardwareLoop, MatrixMultiply
-from dovetail.ir.schedule import Loop, Mapping
+from dovetail.ir.schedule import TileLoop, Tiling
 from dovetail.mappers.lower import lower_array, mapping_of, tile_of
 from dovetail.sim.columns import ARRAY, Op, Tile
 from dovetail.sim.cycle import run
@@ -39,11 +39,11 @@ def test_a_mapping_keeps_its_tiling(seed):
 
 
 def test_loops_in_an_order_that_the_engine_does_not_run_are_refused():
-    loops = tuple(Loop(rank, 1, 1, "dram") for rank in "CGNPQK")
+    loops = tuple(TileLoop(rank, 1, 1, "dram") for rank in "CGNPQK")
     with pytest.raises(MappingError, match="CGNPQK: must be GNPQKC or GKNPQC"):
-        tile_of(Mapping("op", loops))
+        tile_of(Tiling("op", loops))
     with pytest.raises(MappingError, match="no temporal loop over Q"):
-        Mapping("op", loops[:3]).temporal("Q")
+        Tiling("op", loops[:3]).temporal("Q")
 
 
 def instructions(body):
