@@ -1,0 +1,67 @@
+"""What every mapper of the spatial family returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dovetail.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from dovetail.ir.mapping import Mapping
+    from dovetail.sim.nest import NestCost
+
+OBJECTIVES = ("latency", "energy", "edp")
+"""Cycles, pJ, and their product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A mapping, what it costs, and what is known about better ones.
+
+    Attributes:
+        mapping: the best that was found.
+        cost: of the mapping.
+        bound: no mapping of the mapper's mapspace has a value below it.
+        value: of the objective: cycles, pJ, or their product.
+        proven: whether `bound` reaches `value`.
+        nodes: mappings or branches that were looked at.
+        interrupted: whether Ctrl-C or the time limit ended the search early.
+    """
+
+    mapping: Mapping
+    cost: NestCost
+    bound: float
+    value: float
+    proven: bool
+    nodes: int
+    interrupted: bool = False
+
+    @property
+    def gap(self) -> float:
+        """By how much of its value the mapping may be worse than the best, 0 to 1."""
+        if self.proven or self.value <= 0:
+            return 0.0
+        return max(0.0, 1.0 - self.bound / self.value)
+
+    def named(self, operator: str) -> Found:
+        """The same mapping as that of another, identical operator."""
+        return replace(self, mapping=replace(self.mapping, operator=operator))
+
+
+def check_objective(objective: str) -> str:
+    """The objective itself.
+
+    Raises:
+        UnknownNameError: if it is none of `OBJECTIVES`.
+    """
+    if objective not in OBJECTIVES:
+        raise UnknownNameError("objective", objective, OBJECTIVES)
+    return objective
+
+
+def value_of(cycles: float, energy_pj: float, objective: str) -> float:
+    """Value of an objective, the less the better; arrays work alike."""
+    if objective == "latency":
+        return cycles
+    return energy_pj if objective == "energy" else cycles * energy_pj
