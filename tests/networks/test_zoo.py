@@ -25,7 +25,8 @@ def _golden() -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("row", _golden(), ids=lambda row: row["name"])
 def test_counts_equal_published_ones(row: dict[str, str]) -> None:
-    network = NETWORKS[row["name"]]()
+    arguments = dict(argument.split("=") for argument in row["arguments"].split())
+    network = NETWORKS[row["name"]](**{name: int(text) for name, text in arguments.items()})
     assert network.parameters == int(row["parameters"]) - int(row["statistics"])
     if row["macs"]:
         tolerance = float(row["macs_tolerance"])
@@ -88,6 +89,12 @@ def test_every_argument_is_documented_and_has_a_default(name: str) -> None:
         ("llama2_7b_prefill", {"rope", "rmsnorm", "silu", "mul", "where"}),
         ("llama2_7b_decode", {"rope", "rmsnorm", "silu", "mul", "concat"}),
         ("autoencoder", {"matmul", "batchnorm", "relu"}),
+        ("densenet121", {"concat", "avgpool", "maxpool"}),
+        ("resnext50", {"conv2d", "add"}),
+        ("mobilenet_v3_large", {"depthwise_conv2d", "hard_swish", "hard_sigmoid", "mul", "relu"}),
+        ("deeplabv3", {"interpolate", "concat"}),
+        ("lraspp", {"interpolate", "sigmoid", "mul"}),
+        ("transformer", {"layernorm", "softmax", "where", "relu"}),
     ],
 )
 def test_holds_its_operators(name: str, kinds: set[str]) -> None:
@@ -116,6 +123,15 @@ def test_encoder_macs_follow_the_closed_form(
     pooler = D * D if name == "bert_base" else 0
     network = NETWORKS[name](sequence=sequence)
     assert network.macs == _layer_macs(sequence, sequence, spec) + pooler
+
+
+def test_transformer_macs_follow_the_closed_form() -> None:
+    width, hidden, source, target = 512, 2048, 50, 20
+    encoder = source * (4 * width + 2 * hidden + 2 * source) * width
+    own = target * (4 * width + 2 * hidden + 2 * target) * width
+    cross = (2 * (target + source) * width + 2 * target * source) * width
+    network = NETWORKS["transformer"](source=source, target=target)
+    assert network.macs == 6 * (encoder + own + cross)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +190,18 @@ def test_other_resolutions_reach_the_same_classifier() -> None:
         assert NETWORKS["vgg16"](resolution=resolution).parameters == 138357544
         assert NETWORKS["alexnet"](resolution=resolution).parameters == 61100840
     assert NETWORKS["resnet50"](resolution=160).parameters == 25557032
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3", "lraspp"])
+def test_segmentation_returns_a_class_score_per_pixel(name: str) -> None:
+    network = NETWORKS[name](resolution=96, batch=2)
+    assert [network.tensor[x].shape for x in network.outputs] == [(2, 21, 96, 96)]
+
+
+def test_dilated_stages_keep_an_eighth_of_the_image() -> None:
+    network = NETWORKS["fcn_resnet50"]()
+    last = network.tensor["layer4.2.relu"]
+    assert last.shape == (1, 2048, 28, 28)
 
 
 def test_round_channels_stays_above_ninety_percent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dovetail.ir.network import Network
-from dovetail.networks.zoo.cnn import alexnet, resnet18, resnet50, vgg16
+from dovetail.networks.zoo.cnn import alexnet, densenet121, vgg16
 from dovetail.networks.zoo.decoders import (
     gpt2_decode,
     gpt2_prefill,
@@ -14,13 +14,18 @@ from dovetail.networks.zoo.decoders import (
 )
 from dovetail.networks.zoo.encoders import bert_base, t5, trxl, vit_b16, xlm
 from dovetail.networks.zoo.mobilenet import mobilenet_v1, mobilenet_v2
+from dovetail.networks.zoo.mobilenet_v3 import lraspp, mobilenet_v3_large
+from dovetail.networks.zoo.resnet import resnet18, resnet50, resnext50
+from dovetail.networks.zoo.segmentation import deeplabv3, fcn_resnet50
 from dovetail.networks.zoo.tiny import autoencoder, ds_cnn, mobilenet_v1_025, resnet8
+from dovetail.networks.zoo.transformer import transformer
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     function.__name__: function
     for function in (
         resnet18, resnet50, mobilenet_v1, mobilenet_v2, vgg16, alexnet,
-        bert_base, vit_b16, t5, xlm, trxl,
+        densenet121, resnext50, mobilenet_v3_large, fcn_resnet50, deeplabv3, lraspp,
+        bert_base, vit_b16, transformer, t5, xlm, trxl,
         gpt2_prefill, gpt2_decode, llama2_7b_prefill, llama2_7b_decode,
         resnet8, ds_cnn, mobilenet_v1_025, autoencoder,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dovetail.networks.builder import NetworkBuilder
 
@@ -66,26 +66,60 @@ def transformer_layer(
     Returns:
         Output, shaped as x, and the keys and values of all tokens so far.
     """
-    y = net.norm(x, spec.norm, name="attention_norm") if spec.pre_norm else x
+    y = _before(net, x, spec, "attention")
     with net.scope("attention"):
-        y, cache = _attention(net, y, spec, cache, score_bias)
-    x = net.add(x, y, name="attention_add")
-    if not spec.pre_norm:
-        x = net.norm(x, spec.norm, name="attention_norm")
-    y = net.norm(x, spec.norm, name="ffn_norm") if spec.pre_norm else x
+        y, cache = _attention(net, y, y, spec, cache, score_bias)
+    return _feed_forward_half(net, _after(net, x, y, spec, "attention"), spec), cache
+
+
+def decoder_layer(net: NetworkBuilder, x: str, memory: str, spec: LayerSpec) -> str:
+    """Adds one layer over x (batch, tokens, width) that also attends to an encoder's output.
+
+    Args:
+        net: network to extend.
+        x: input.
+        memory: output of the encoder (batch, source tokens, width).
+        spec: kind of layer; `causal` masks its self-attention only.
+
+    Returns:
+        Output, shaped as x.
+    """
+    y = _before(net, x, spec, "attention")
+    with net.scope("attention"):
+        y, _ = _attention(net, y, y, spec)
+    x = _after(net, x, y, spec, "attention")
+    y = _before(net, x, spec, "cross")
+    with net.scope("cross"):
+        y, _ = _attention(net, y, memory, replace(spec, causal=False))
+    return _feed_forward_half(net, _after(net, x, y, spec, "cross"), spec)
+
+
+def _feed_forward_half(net: NetworkBuilder, x: str, spec: LayerSpec) -> str:
+    y = _before(net, x, spec, "ffn")
     with net.scope("ffn"):
         y = _feed_forward(net, y, spec)
-    x = net.add(x, y, name="ffn_add")
-    return (x if spec.pre_norm else net.norm(x, spec.norm, name="ffn_norm")), cache
+    return _after(net, x, y, spec, "ffn")
+
+
+def _before(net: NetworkBuilder, x: str, spec: LayerSpec, part: str) -> str:
+    return net.norm(x, spec.norm, name=f"{part}_norm") if spec.pre_norm else x
+
+
+def _after(net: NetworkBuilder, x: str, y: str, spec: LayerSpec, part: str) -> str:
+    """Closes one part of a layer: its residual, and the norm that follows that."""
+    x = net.add(x, y, name=f"{part}_add")
+    return x if spec.pre_norm else net.norm(x, spec.norm, name=f"{part}_norm")
 
 
 def _attention(
-    net: NetworkBuilder, x: str, spec: LayerSpec, cache: Cache | None, score_bias: str | None
-) -> tuple[str, Cache]:
+    net: NetworkBuilder, x: str, memory: str, spec: LayerSpec, cache: Cache | None = None,
+    score_bias: str | None = None,
+) -> tuple[str, Cache]:  # fmt: skip
+    """Attention of x (batch, tokens, width) to `memory`, which is x in self-attention."""
     batch, tokens, _ = net.shape(x)
     query = _heads(net, x, "query", spec, spec.heads)
-    key = _heads(net, x, "key", spec, spec.key_heads or spec.heads)
-    value = _heads(net, x, "value", spec, spec.key_heads or spec.heads)
+    key = _heads(net, memory, "key", spec, spec.key_heads or spec.heads)
+    value = _heads(net, memory, "value", spec, spec.key_heads or spec.heads)
     if spec.rope:
         query = net.activation(query, "rope", name="query_rope")
         key = net.activation(key, "rope", name="key_rope")

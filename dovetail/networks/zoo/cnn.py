@@ -1,40 +1,16 @@
-"""Convolutional networks for ImageNet as torchvision defines them."""
+"""Convolutional networks for ImageNet without residuals, as torchvision defines them."""
 
 from __future__ import annotations
+
+import math
 
 from dovetail.errors import NetworkError
 from dovetail.ir.network import Network
 from dovetail.networks.builder import NetworkBuilder
 
 VGG16_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-
-
-def resnet18(*, batch: int = 1, resolution: int = 224, classes: int = 1000) -> Network:
-    """ResNet-18: basic blocks, 1.81 GMAC, 11.69 M parameters.
-
-    Args:
-        batch: images per inference.
-        resolution: rows and columns of an image in pixels.
-        classes: outputs of the classifier.
-
-    References:
-        He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1.
-    """
-    return _resnet("resnet18", (2, 2, 2, 2), False, batch, resolution, classes)
-
-
-def resnet50(*, batch: int = 1, resolution: int = 224, classes: int = 1000) -> Network:
-    """ResNet-50 v1.5: bottlenecks that stride in their 3x3, 4.09 GMAC, 25.56 M parameters.
-
-    Args:
-        batch: images per inference.
-        resolution: rows and columns of an image in pixels.
-        classes: outputs of the classifier.
-
-    References:
-        He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1.
-    """
-    return _resnet("resnet50", (3, 4, 6, 3), True, batch, resolution, classes)
+DENSENET121_LAYERS = (6, 12, 24, 16)
+DENSENET_GROWTH = 32
 
 
 def vgg16(*, batch: int = 1, resolution: int = 224, classes: int = 1000) -> Network:
@@ -84,48 +60,76 @@ def alexnet(*, batch: int = 1, resolution: int = 224, classes: int = 1000) -> Ne
     return net.build([_classifier(net, _adaptive_pool(net, x, 6), classes)])
 
 
+def densenet121(*, batch: int = 1, resolution: int = 224, classes: int = 1000) -> Network:
+    """DenseNet-121: four blocks of growth 32, 2.83 GMAC, 7.98 M parameters.
+
+    Args:
+        batch: images per inference.
+        resolution: rows and columns of an image in pixels.
+        classes: outputs of the classifier.
+
+    References:
+        Huang et al., Densely Connected Convolutional Networks, CVPR 2017, table 1.
+    """
+    net = NetworkBuilder("densenet121")
+    x = net.input("image", (batch, 3, resolution, resolution))
+    x = conv_norm(net, x, 2 * DENSENET_GROWTH, 7, stride=2, padding=3, name="stem")
+    x = net.pool(x, "maxpool", 3, stride=2, padding=1, name="stem.pool")
+    for block, layers in enumerate(DENSENET121_LAYERS, start=1):
+        if block > 1:
+            with net.scope(f"transition{block - 1}"):
+                x = _norm_conv(net, x, net.shape(x)[1] // 2, 1, name="reduce")
+                x = net.pool(x, "avgpool", 2, name="pool")
+        with net.scope(f"block{block}"):
+            x = _dense_block(net, x, layers)
+    x = net.activation(net.norm(x, "batchnorm", name="norm"), "relu")
+    x = net.flatten(net.global_pool(x, name="pool"))
+    return net.build([net.linear(x, classes, name="classifier")])
+
+
 def conv_norm(
     net: NetworkBuilder, x: str, channels: int, kernel: int, *, name: str, stride: int = 1,
-    padding: int | str = 0, groups: int = 1, bias: bool = False, activation: str | None = "relu",
+    padding: int | str = 0, dilation: int = 1, groups: int = 1, bias: bool = False,
+    activation: str | None = "relu",
 ) -> str:  # fmt: skip
     """Convolution, batchnorm and activation; `name.conv`, `name.norm` and `name.<activation>`."""
     with net.scope(name):
         x = net.conv2d(
-            x, channels, kernel, stride=stride, padding=padding, groups=groups, bias=bias,
-            name="conv",
+            x, channels, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups,
+            bias=bias, name="conv",
         )  # fmt: skip
         x = net.norm(x, "batchnorm", name="norm")
         return net.activation(x, activation) if activation else x
 
 
-def _resnet(
-    name: str, depths: tuple[int, ...], bottleneck: bool, batch: int, resolution: int, classes: int
-) -> Network:
-    net = NetworkBuilder(name)
-    x = net.input("image", (batch, 3, resolution, resolution))
-    x = conv_norm(net, x, 64, 7, stride=2, padding=3, name="stem")
-    x = net.pool(x, "maxpool", 3, stride=2, padding=1, name="stem.pool")
-    for stage, depth in enumerate(depths):
-        for block in range(depth):
-            stride = 2 if stage and not block else 1
-            with net.scope(f"layer{stage + 1}.{block}"):
-                x = _residual_block(net, x, 64 << stage, stride, bottleneck)
-    x = net.flatten(net.global_pool(x, name="pool"))
-    return net.build([net.linear(x, classes, name="classifier")])
+def resized(net: NetworkBuilder, x: str, like: str) -> str:
+    """Bilinear interpolation of x (N, C, H, W) to the rows and columns of `like`.
+
+    Two linear interpolations an output element, one along each axis.
+    """
+    shape = (*net.shape(x)[:2], *net.shape(like)[2:])
+    return net.vector("interpolate", (x,), shape, work_elements=2 * math.prod(shape))
 
 
-def _residual_block(net: NetworkBuilder, x: str, width: int, stride: int, bottleneck: bool) -> str:
-    channels = width * 4 if bottleneck else width
-    if bottleneck:
-        y = conv_norm(net, x, width, 1, name="reduce")
-        y = conv_norm(net, y, width, 3, stride=stride, padding=1, name="spatial")
-        y = conv_norm(net, y, channels, 1, activation=None, name="expand")
-    else:
-        y = conv_norm(net, x, width, 3, stride=stride, padding=1, name="first")
-        y = conv_norm(net, y, width, 3, padding=1, activation=None, name="second")
-    if stride > 1 or net.shape(x)[1] != channels:
-        x = conv_norm(net, x, channels, 1, stride=stride, activation=None, name="shortcut")
-    return net.activation(net.add(x, y), "relu")
+def _dense_block(net: NetworkBuilder, x: str, layers: int) -> str:
+    """Layers that each read all earlier features of the block and add `DENSENET_GROWTH`."""
+    features = [x]
+    for layer in range(layers):
+        with net.scope(str(layer)):
+            if layer:
+                x = net.concat(features, axis=1)
+            y = _norm_conv(net, x, 4 * DENSENET_GROWTH, 1, name="bottleneck")
+            features.append(_norm_conv(net, y, DENSENET_GROWTH, 3, padding=1, name="grow"))
+    return net.concat(features, axis=1)
+
+
+def _norm_conv(
+    net: NetworkBuilder, x: str, channels: int, kernel: int, *, name: str, padding: int = 0
+) -> str:
+    """Batchnorm, ReLU and convolution: the order of networks with pre-activation."""
+    with net.scope(name):
+        x = net.activation(net.norm(x, "batchnorm", name="norm"), "relu")
+        return net.conv2d(x, channels, kernel, padding=padding, name="conv")
 
 
 def _adaptive_pool(net: NetworkBuilder, x: str, size: int) -> str:
