@@ -21,7 +21,7 @@ from dovetail.sim.columns import NONE, Cost, Op
 from tests.sim.cases import random_accelerator
 
 EDGE = presets.load("edge")
-PRESETS = {name: presets.load(name) for name in presets.names()}
+PRESETS = {name: presets.load(name) for name in presets.names("systolic")}
 FORMATS = (FLOAT32, INT8, INT4, NumberFormat("int", 16))
 
 

@@ -7,7 +7,7 @@ import math
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from dovetail.arch import gates
 from dovetail.arch.memory import Memory
@@ -55,6 +55,8 @@ class SystolicArray:
     Every parameter has a unit and a legal range in its field's metadata; `parameters()` lists
     them. Construction checks nothing: an illegal design is a value, and `validate()` says why.
     """
+
+    family: ClassVar[str] = "systolic"
 
     name: str = field(default="systolic", metadata={"unit": "", "doc": "label in reports"})
     rows: int = _number(32, 1, 4096, "PEs", "rows of one array")

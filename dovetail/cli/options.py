@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dovetail.arch import presets
-from dovetail.arch.systolic import SystolicArray
+from dovetail.arch.accelerator import Accelerator
 from dovetail.errors import AcceleratorError, ProblemError
 
 OUTPUT = "Output"
@@ -127,7 +127,7 @@ def scalar(text: str) -> int | float | str:
     return text
 
 
-def load_accelerator(spec: str, overrides: Sequence[str] | None) -> SystolicArray:
+def load_accelerator(spec: str, overrides: Sequence[str] | None) -> Accelerator:
     """A preset or file with `--set` applied.
 
     Raises:
