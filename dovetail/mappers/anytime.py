@@ -10,19 +10,18 @@ import numpy as np
 
 from dovetail.arch.spatial import SpatialArray
 from dovetail.errors import MappingError
-from dovetail.ir.mapping import Mapping
 from dovetail.ir.operator import Einsum
 from dovetail.ir.space import FloatArray
 from dovetail.mappers.found import Found, check_objective, value_of
-from dovetail.sim.nest import analyse, analyse_batch, faults
+from dovetail.mappers.mapspace import Mapspace, Point
+from dovetail.sim.nest import analyse, analyse_batch
 
 
 class Incumbent:
     """The best of the mappings of one operator that were looked at.
 
     Args:
-        einsum: the operator.
-        accelerator: what it is laid onto.
+        space: the operator and what it is laid onto.
         objective: `latency`, `energy` or `edp`.
         time_limit_s: after which `expired` holds; None for no limit.
 
@@ -32,14 +31,11 @@ class Incumbent:
         looked_at: mappings that were evaluated.
     """
 
-    def __init__(
-        self, einsum: Einsum, accelerator: SpatialArray, objective: str,
-        time_limit_s: float | None = None,
-    ) -> None:  # fmt: skip
-        self._einsum, self._accelerator = einsum, accelerator
+    def __init__(self, space: Mapspace, objective: str, time_limit_s: float | None = None) -> None:
+        self._space = space
         self._objective = check_objective(objective)
         self._end = math.inf if time_limit_s is None else time.monotonic() + time_limit_s
-        self.best: Mapping | None = None
+        self.best: Point | None = None
         self.value = math.inf
         self.looked_at = 0
 
@@ -53,23 +49,24 @@ class Incumbent:
         """Seconds until the time limit, None without one."""
         return None if math.isinf(self._end) else max(0.0, self._end - time.monotonic())
 
-    def evaluate(self, mappings: Sequence[Mapping]) -> FloatArray:
+    def evaluate(self, points: Sequence[Point]) -> FloatArray:
         """Values of mappings, infinite where one is invalid; keeps the best.
 
         Args:
-            mappings: of the operator.
+            points: of the mapspace.
 
         Returns:
             (n,) values of the objective.
         """
-        batch = analyse_batch(self._einsum, self._accelerator, mappings)
-        values = value_of(batch.cycles, batch.energy_pj, self._objective)
+        space = self._space
+        batch = analyse_batch(space.einsum, space.accelerator, space.encode(points))
+        values: FloatArray = value_of(batch.cycles, batch.energy_pj, self._objective)
         values = np.where(batch.valid, values, np.inf)
-        self.looked_at += len(mappings)
+        self.looked_at += len(points)
         if len(values) and values.min() < self.value:
             self.value = float(values.min())
-            self.best = mappings[int(values.argmin())]
-        return np.asarray(values, dtype=np.float64)
+            self.best = points[int(values.argmin())]
+        return values
 
     def found(self, *, interrupted: bool = False) -> Found:
         """The best so far.
@@ -77,21 +74,17 @@ class Incumbent:
         Raises:
             MappingError: if none of the mappings was valid, with the fault of the last.
         """
+        einsum, accelerator = self._space.einsum, self._space.accelerator
         if self.best is None:
             raise MappingError(
-                f"none of {self.looked_at} mappings is valid on '{self._accelerator.name}': "
-                "enlarge its memories, or take another mapper"
+                f"none of {self.looked_at} mappings is valid on '{accelerator.name}': enlarge its "
+                "memories, or take another mapper"
             )
-        cost = analyse(self._einsum, self._accelerator, self.best)
+        mapping = self._space.mapping(self.best)
+        cost = analyse(einsum, accelerator, mapping)
         value = float(value_of(cost.cycles, cost.energy_pj, self._objective))
-        bound = min(value, lower_bound(self._einsum, self._accelerator, self._objective))
-        return Found(
-            self.best, cost, bound, value, bound == value, self.looked_at, interrupted
-        )  # fmt: skip
-
-    def faults(self, mapping: Mapping) -> list[str]:
-        """Why a mapping is invalid; empty if it is valid."""
-        return faults(self._einsum, self._accelerator, mapping)
+        bound = min(value, lower_bound(einsum, accelerator, self._objective))
+        return Found(mapping, cost, bound, value, bound == value, self.looked_at, interrupted)
 
 
 def lower_bound(einsum: Einsum, accelerator: SpatialArray, objective: str) -> float:

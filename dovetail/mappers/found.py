@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dovetail.errors import UnknownNameError
+from dovetail.ir.space import FloatArray
 
 if TYPE_CHECKING:
     from dovetail.ir.mapping import Mapping
     from dovetail.sim.nest import NestCost
+
+Amount = TypeVar("Amount", float, FloatArray)
 
 OBJECTIVES = ("latency", "energy", "edp")
 """Cycles, pJ, and their product."""
@@ -60,8 +63,8 @@ def check_objective(objective: str) -> str:
     return objective
 
 
-def value_of(cycles: float, energy_pj: float, objective: str) -> float:
-    """Value of an objective, the less the better; arrays work alike."""
+def value_of(cycles: Amount, energy_pj: Amount, objective: str) -> Amount:
+    """Value of an objective, the less the better, of numbers or of arrays."""
     if objective == "latency":
         return cycles
     return energy_pj if objective == "energy" else cycles * energy_pj

@@ -20,6 +20,7 @@ from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import OPERANDS, Keep, Mapping, Node, Spatial, Temporal
 from dovetail.ir.operator import Access, Einsum
+from dovetail.sim.nest import MappingBatch
 
 BYPASSED = -1
 """Cut of a memory that a mapping leaves out."""
@@ -123,17 +124,16 @@ class Mapspace:
 
     def _nodes(self, point: Point) -> list[Node]:
         names = [name for name, _ in self.einsum.ranks]
+        loops, inside = _merged(point)
         keeps = self._keeps(point)
-        nodes: list[Node] = list(keeps.pop(None, ()))
-        spread = self._spatial_nodes(point, names)
-        for rank, group in groupby(_between_cuts(point.loops, keeps), lambda item: item[0]):
-            if rank is None:  # a cut
-                for _, at in group:
-                    nodes += keeps[at]
-                continue
-            count = math.prod(count for _, count in group)
-            nodes.append(Temporal(names[rank], count))
-        return nodes + spread
+        nodes: list[Node] = list(keeps[None])
+        at = {inside[cut]: kept for cut, kept in keeps.items() if cut is not None}
+        for position in range(len(loops), -1, -1):
+            nodes += at.get(position, ())
+            if position:
+                rank, count = loops[position - 1]
+                nodes.append(Temporal(names[rank], count))
+        return nodes + self._spatial_nodes(point, names)
 
     def _keeps(self, point: Point) -> dict[int | None, list[Keep]]:
         """Keep nodes by cut, outer memories first; those of the outermost memory under None."""
@@ -157,6 +157,29 @@ class Mapspace:
             for rank, count in pairs
             if count > 1
         ]
+
+    def encode(self, points: Sequence[Point]) -> MappingBatch:
+        """Points as the arrays that `analyse_batch` takes."""
+        n, stores = len(points), self.accelerator.stores
+        length = max((len(point.loops) for point in points), default=0)
+        ranks, counts = np.zeros((n, length), np.int64), np.ones((n, length))
+        spatial = np.ones((n, len(self.accelerator.dimensions), len(self.extents)))
+        keeps = np.full((n, len(OPERANDS), len(stores)), BYPASSED, np.int64)
+        level = {store.name: i for i, store in enumerate(stores)}
+        places = [[level[store.name] for store in chain] for chain in self.hierarchies]
+        for i, point in enumerate(points):
+            loops, inside = _merged(point)
+            for j, (rank, count) in enumerate(reversed(loops)):
+                ranks[i, j], counts[i, j] = rank, count
+            for axis, pairs in enumerate(point.spatial):
+                for rank, count in pairs:
+                    spatial[i, axis, rank] *= count
+            for operand, (chain, cuts) in enumerate(zip(places, point.cuts, strict=True)):
+                keeps[i, operand, chain[-1]] = 0
+                for place, cut in zip(chain, cuts, strict=False):
+                    kept = cut != BYPASSED
+                    keeps[i, operand, place] = len(loops) - inside[cut] if kept else BYPASSED
+        return MappingBatch(ranks, counts, spatial, keeps)
 
     def draw(self, rng: np.random.Generator) -> Point:
         """A random mapping whose tiles fit their memories.
@@ -397,14 +420,19 @@ def _permutations(primes: Sequence[int]) -> int:
     return total
 
 
-def _between_cuts(
-    loops: Sequence[Loop], keeps: dict[int | None, list[Keep]]
-) -> list[tuple[int | None, int]]:
-    """(rank, count) from the outside in, with (None, cut) where memories cut."""
-    items: list[tuple[int | None, int]] = []
-    for position in range(len(loops), -1, -1):
-        if position in keeps:
-            items.append((None, position))
-        if position:
-            items.append(loops[position - 1])
-    return items
+def _merged(point: Point) -> tuple[list[Loop], dict[int, int]]:
+    """Loops from the inside out, joined where one rank follows itself and no memory cuts.
+
+    Returns:
+        The loops; and by cut, how many of them lie inside it.
+    """
+    cuts = {cut for operand in point.cuts for cut in operand if cut != BYPASSED}
+    loops: list[Loop] = []
+    inside = {0: 0}
+    for position, (rank, count) in enumerate(point.loops):
+        if position not in cuts and loops and loops[-1][0] == rank:
+            loops[-1] = rank, loops[-1][1] * count
+        else:
+            loops.append((rank, count))
+        inside[position + 1] = len(loops)
+    return loops, inside

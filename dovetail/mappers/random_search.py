@@ -38,11 +38,11 @@ def random_mapping(
     """
     space = Mapspace(einsum, accelerator)
     rng = np.random.default_rng(seed)
-    incumbent = Incumbent(einsum, accelerator, objective, time_limit_s)
+    incumbent = Incumbent(space, objective, time_limit_s)
     with suppress(KeyboardInterrupt):
         while incumbent.looked_at < samples:
             count = min(BATCH, samples - incumbent.looked_at)
-            incumbent.evaluate([space.mapping(space.draw(rng)) for _ in range(count)])
+            incumbent.evaluate([space.draw(rng) for _ in range(count)])
             if incumbent.expired:
                 break
     return incumbent.found(interrupted=incumbent.looked_at < samples)
