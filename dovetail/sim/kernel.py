@@ -8,34 +8,42 @@ code is named after the text of every file that kernels are made of.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PACKAGE = Path(__file__).parents[1]
 
-def _digest() -> str:
-    package = Path(__file__).parents[1]
-    files = [*package.glob("sim/*.py"), *package.glob("mappers/*.py"), *package.glob("arch/*.py")]
+
+def folder_of(files: Iterable[Path]) -> str:
+    """Where code is kept that was compiled from the present text of these files."""
     text = hashlib.sha256(numba.__version__.encode())
     for file in sorted(files):
         text.update(file.read_bytes())
-    return text.hexdigest()[:16]
+    return str(PACKAGE / "__pycache__" / f"kernels-{text.hexdigest()[:16]}")
 
 
-FOLDER = str(Path(__file__).parents[1] / "__pycache__" / f"kernels-{_digest()}")
+FOLDER = folder_of(
+    [*PACKAGE.glob("sim/*.py"), *PACKAGE.glob("mappers/*.py"), *PACKAGE.glob("arch/*.py")]
+)
+
+
+def compiled(function: Callable[..., Any], folder: str) -> Any:
+    """Compiles a function without Python objects; integer division by zero is not checked."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder  # read once, while decorating
+    try:
+        return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 def kernel(function: Callable[P, T]) -> Callable[P, T]:
-    """Compiles a function without Python objects; integer division by zero is not checked."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = FOLDER  # read once, while decorating
-    try:
-        compiled: Callable[P, T] = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
-    finally:
-        numba.config.CACHE_DIR = before
-    return compiled
+    """Compiles a function of the closed forms."""
+    result: Callable[P, T] = compiled(function, FOLDER)
+    return result

@@ -1,0 +1,74 @@
+"""Lower bounds of what remains: exact where nothing but the loop order couples the boundaries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dovetail.mappers.optimal.compiled import kernel
+from dovetail.mappers.optimal.lattice import lower_to_multiples
+
+
+@kernel
+def state_count(movable):  # type: ignore[no-untyped-def]
+    """How many combinations of boundaries already placed there are per operand (3,)."""
+    return (movable[0] + 1) * (movable[1] + 1) * (movable[2] + 1)
+
+
+@kernel
+def remaining(cost, lattice, movable):  # type: ignore[no-untyped-def]
+    """Least cost of placing what is not placed yet, outside of a point, per criterion alone.
+
+    Dynamic programming over (boundaries placed, vector of the last cut): place the next boundary of
+    an operand here, or move outwards.
+
+    Args:
+        cost: of every movable boundary at every point, (boundaries, points), one criterion.
+        lattice: its axes.
+        movable: boundaries of each operand, (3,).
+
+    Returns:
+        Bounds (states, points); a state is the mixed-radix number of boundaries placed.
+    """
+    count = cost.shape[1]
+    states = state_count(movable)
+    result = np.empty((states, count))
+    step1 = movable[2] + 1
+    step0 = (movable[1] + 1) * step1
+    result[states - 1] = 0.0
+    for state in range(states - 2, -1, -1):
+        i, w, o = state // step0, state // step1 % (movable[1] + 1), state % step1
+        values = result[state]
+        values[:] = np.inf
+        for operand in range(3):
+            if operand == 0:
+                placed, offset, step = i, 0, step0
+            elif operand == 1:
+                placed, offset, step = w, movable[0], step1
+            else:
+                placed, offset, step = o, movable[0] + movable[1], 1
+            if placed == movable[operand]:
+                continue
+            here, after = cost[offset + placed], result[state + step]
+            for n in range(count):
+                values[n] = min(values[n], here[n] + after[n])
+        lower_to_multiples(values, lattice)
+    return result
+
+
+@kernel
+def separate(cost, lattice, movable):  # type: ignore[no-untyped-def]
+    """A cheaper and looser bound of a whole criterion: every operand with its own loop order."""
+    count = cost.shape[1]
+    total = 0.0
+    offset = 0
+    values = np.empty(count)
+    for operand in range(3):
+        values[:] = 0.0
+        for b in range(offset + movable[operand] - 1, offset - 1, -1):
+            for n in range(count):
+                values[n] += cost[b, n]
+            lower_to_multiples(values, lattice)
+        if movable[operand]:
+            total += values[0]
+        offset += movable[operand]
+    return total

@@ -1,0 +1,200 @@
+"""The operator and the accelerator as arrays."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dovetail.arch.spatial import SpatialArray, Store
+from dovetail.ir.mapping import OPERANDS
+from dovetail.ir.operator import Einsum
+from dovetail.mappers.optimal import tables
+from dovetail.sim.nest.boundary import accesses, indices, write_bandwidth
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+Hierarchy = tuple[tuple[int, ...], ...]
+"""Per operand the positions of the stores that keep it, from the inside out."""
+
+
+def hierarchies(einsum: Einsum, accelerator: SpatialArray) -> list[Hierarchy]:
+    """All choices of stores to bypass, the one that bypasses nothing first."""
+    per_operand = []
+    last = len(accelerator.stores) - 1
+    for operand in OPERANDS:
+        if operand not in accesses(einsum):
+            per_operand.append([()])
+            continue
+        levels = [i for i, store in enumerate(accelerator.stores) if operand in store.operands]
+        optional = [i for i in levels if operand in accelerator.stores[i].bypass and i != last]
+        left_out = [
+            set(some) for n in range(len(optional) + 1) for some in itertools.combinations(optional, n)
+        ]
+        per_operand.append([tuple(i for i in levels if i not in out) for out in left_out])
+    return list(itertools.product(*per_operand))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One operator on one accelerator with given bypasses; see `tables.fill` for the arrays."""
+
+    edges: Ints
+    stores: Reals
+    steps: Ints
+    dims: Ints
+    relevant: NDArray[np.bool_]
+    bits: Ints
+    sum_bits: int
+    reads_zeros: bool
+    port_criterion: Ints
+    criteria: int
+    limits: Reals
+    slot_of: Ints
+    capacity: Reals
+    movable: Ints
+    levels: Hierarchy
+
+    @property
+    def slots(self) -> int:
+        """Stores that several operands share, in which space can run out."""
+        return len(self.limits)
+
+    @classmethod
+    def of(cls, einsum: Einsum, accelerator: SpatialArray, levels: Hierarchy) -> Problem:
+        """Builds the arrays."""
+        steps, dims, relevant = _accesses(einsum)
+        edges = _edges(accelerator, levels)
+        limits = _slots(accelerator, edges)
+        port_criterion = _ports(accelerator, edges)
+        shared_ports = int(port_criterion.max(initial=-1)) - 1
+        free = edges[edges[:, tables.FREE] == 1]
+        stores = accelerator.stores
+        return cls(
+            edges=edges,
+            stores=np.array([_store(store) for store in stores]),
+            steps=steps,
+            dims=dims,
+            relevant=relevant,
+            bits=np.array([accelerator.bits(operand) for operand in OPERANDS]),
+            sum_bits=accelerator.bits("output", final=False),
+            reads_zeros=accelerator.reads_zeros,
+            port_criterion=port_criterion,
+            criteria=2 + max(shared_ports, 0) + len(limits),
+            limits=limits,
+            slot_of=free[:, tables.SLOT].copy(),
+            capacity=np.array([stores[e].tile_bits if e >= 0 else math.inf for e in free[:, 2]]),
+            movable=np.array([int((free[:, 0] == operand).sum()) for operand in range(3)]),
+            levels=levels,
+        )
+
+
+def _accesses(einsum: Einsum) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    ranks = len(einsum.ranks)
+    terms = [indices(einsum, e) if e in accesses(einsum) else () for e in OPERANDS]
+    dims = np.array([len(e) for e in terms])
+    steps = np.zeros((3, max(int(dims.max()), 1), ranks), np.int64)
+    for operand, tensor in enumerate(terms):
+        for dim, index in enumerate(tensor):
+            for rank, step in index:
+                steps[operand, dim, rank] += step
+    return steps, dims, steps.any(axis=1)
+
+
+def _store(store: Store) -> tuple[float, ...]:
+    return (
+        float(store.access_bits), store.read_pj, store.write_pj, store.read_bits_per_cycle,
+        write_bandwidth(store), store.tile_bits, float(store.buffering == "single"),
+        float(store.sliding),
+    )  # fmt: skip
+
+
+def _edges(accelerator: SpatialArray, levels: Hierarchy) -> Ints:
+    """Boundaries of all operands with their ports: 2 i reads and 2 i + 1 writes store i."""
+    rows = []
+    for operand, kept in enumerate(levels):
+        for lower, upper in itertools.pairwise((-1, *kept)):
+            free = lower >= 0 or OPERANDS[operand] in accelerator.latched
+            ports = [_port(accelerator, e, write) for e in (upper, lower) for write in (0, 1)]
+            rows.append([operand, upper, lower, int(free), -1, *ports])
+    return np.array(rows, np.int64)
+
+
+def _port(accelerator: SpatialArray, store: int, write: int) -> int:
+    if store < 0:
+        return -1
+    shared = accelerator.stores[store].write_bits_per_cycle is None
+    each = accelerator.stores[store]
+    rate = write_bandwidth(each) if write else each.read_bits_per_cycle
+    return -1 if math.isinf(rate) else 2 * store + (0 if shared else write)
+
+
+def _slots(accelerator: SpatialArray, edges: Ints) -> Reals:
+    """Numbers the finite stores that keep tiles of several operands; writes them into `edges`."""
+    limits: list[float] = []
+    for i, store in enumerate(accelerator.stores[:-1]):
+        below = edges[:, tables.LOWER] == i
+        if below.sum() > 1 and not math.isinf(store.tile_bits):
+            edges[below, tables.SLOT] = len(limits)
+            limits.append(store.tile_bits)
+    return np.array(limits)
+
+
+def _ports(accelerator: SpatialArray, edges: Ints) -> Ints:
+    """Numbers as criteria from 2 the ports that several movable boundaries use; -1 the others."""
+    result = np.full(2 * len(accelerator.stores), -1, np.int64)
+    free = edges[edges[:, tables.FREE] == 1, tables.PORT :]
+    number = 2
+    for port in range(len(result)):
+        if (free == port).any(axis=1).sum() > 1:
+            result[port] = number
+            number += 1
+    return result
+
+
+def spatial_choices(einsum: Einsum, accelerator: SpatialArray) -> Ints:
+    """Spatial counts worth considering, (choices, dimensions, ranks).
+
+    Of counts that leave the same temporal extents only the smallest is one: more PEs would only
+    run padding.
+    """
+    extents = [extent for _, extent in einsum.ranks]
+    names = [name for name, _ in einsum.ranks]
+    allowed = dict(accelerator.unrolls)
+    per_dimension = []
+    for dimension, size in accelerator.dimensions:
+        ranks = [names.index(e) for e in allowed.get(dimension, ()) if e in names]
+        per_dimension.append(list(_spreads(extents, ranks, size)))
+    choices = np.array(list(itertools.product(*per_dimension)), np.int64)
+    choices = choices.reshape(len(choices), len(accelerator.dimensions), len(extents))
+    return choices[_tight(choices, np.array(extents))]
+
+
+def _spreads(extents: list[int], ranks: list[int], size: int) -> Iterator[list[int]]:
+    """Counts of all ranks along one dimension with a product of at most its size."""
+    if not ranks:
+        yield [1] * len(extents)
+        return
+    rank, others = ranks[0], ranks[1:]
+    for count in range(1, min(size, extents[rank]) + 1):
+        for rest in _spreads(extents, others, size // count):
+            counts = list(rest)
+            counts[rank] = count
+            yield counts
+
+
+def _tight(choices: Ints, extents: Ints) -> NDArray[np.bool_]:
+    """Choices in which no single count can be lowered at equal temporal extents."""
+    spread = choices.prod(axis=1)
+    temporal = -(-extents // spread)
+    good = np.ones(len(choices), np.bool_)
+    for dimension in range(choices.shape[1]):
+        count = choices[:, dimension]
+        fewer = spread // count * np.maximum(count - 1, 1)
+        good &= ((count == 1) | (-(-extents // fewer) > temporal)).all(axis=1)
+    return good

@@ -1,0 +1,78 @@
+"""From cuts back to a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dovetail.arch.spatial import SpatialArray
+from dovetail.ir.mapping import OPERANDS, Keep, Mapping, Node, Spatial, Temporal
+from dovetail.ir.operator import Einsum
+from dovetail.mappers.optimal import tables
+from dovetail.mappers.optimal.problem import Ints, Problem
+
+Cut = tuple[int, int, tuple[int, ...]]
+"""Operand, store below (-1: the PEs), and what lies inside of the cut per rank."""
+
+
+def cuts_of(problem: Problem, vectors: Ints, chain: Ints) -> list[Cut]:
+    """The cuts of a solution, from the outside in."""
+    free = problem.edges[problem.edges[:, tables.FREE] == 1]
+    inside = vectors[chain]
+    order = sorted(range(len(free)), key=lambda b: (int(inside[b].prod()), b), reverse=True)
+    return [
+        (int(free[b, tables.OPERAND]), int(free[b, tables.LOWER]), tuple(map(int, inside[b])))
+        for b in order
+    ]
+
+
+def mapping_of(
+    einsum: Einsum,
+    accelerator: SpatialArray,
+    levels: Sequence[Sequence[int]],
+    choice: Ints,
+    cuts: Sequence[Cut],
+) -> Mapping:
+    """The mapping with given cuts: between two of them one loop per rank."""
+    names = [name for name, _ in einsum.ranks]
+    spread = choice.prod(axis=0)
+    inside = tuple(-(-e // int(s)) for (_, e), s in zip(einsum.ranks, spread, strict=True))
+    nodes: list[Node] = list(_outermost(accelerator, levels))
+    for operand, store, vector in cuts:
+        nodes += _loops(names, inside, vector)
+        inside = vector
+        if store >= 0:
+            nodes.append(Keep(accelerator.stores[store].name, (OPERANDS[operand],)))
+    nodes += _loops(names, inside, (1,) * len(names))
+    for (dimension, _), counts in zip(accelerator.dimensions, choice, strict=True):
+        nodes += [
+            Spatial(name, int(count), dimension)
+            for name, count in zip(names, counts, strict=True)
+            if count > 1
+        ]
+    return Mapping(tuple(_joined(nodes)), einsum.output.tensor)
+
+
+def _outermost(accelerator: SpatialArray, levels: Sequence[Sequence[int]]) -> Iterator[Keep]:
+    for operand, kept in zip(OPERANDS, levels, strict=True):
+        if kept:
+            yield Keep(accelerator.stores[kept[-1]].name, (operand,))
+
+
+def _loops(
+    names: Sequence[str], outer: Sequence[int], inner: Sequence[int]
+) -> Iterator[Temporal]:
+    for name, more, less in zip(names, outer, inner, strict=True):
+        if more > less:
+            yield Temporal(name, more // less)
+
+
+def _joined(nodes: Sequence[Node]) -> list[Node]:
+    """Joins neighbouring keeps of one memory."""
+    result: list[Node] = []
+    for node in nodes:
+        above = result[-1] if result else None
+        if isinstance(node, Keep) and isinstance(above, Keep) and above.memory == node.memory:
+            node = Keep(node.memory, above.tensors + node.tensors)
+            result.pop()
+        result.append(node)
+    return result

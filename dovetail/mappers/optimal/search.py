@@ -1,0 +1,197 @@
+"""Depth-first branch and bound over the cuts of one spatial choice, from the inside out.
+
+A node has placed some boundaries at points that are multiples of one another. Its bound per
+criterion is what the placed ones cost plus `bounds.remaining` of the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dovetail.mappers.optimal.compiled import kernel
+
+# Columns of a node's whole numbers and of its reals; criteria follow in the latter.
+POINT, STATE, LAST, DEPTH, FINISHED, BOUNDARY = range(6)
+NODE_COLUMNS = 6
+BOUND, OWN, SUMS = 0, 1, 2
+
+LATENCY, ENERGY, EDP = 0, 1, 2
+
+
+@kernel
+def value(objective, energy, latency):  # type: ignore[no-untyped-def]
+    """The objective of one mapping, or its bound."""
+    if objective == LATENCY:
+        return latency
+    if objective == ENERGY:
+        return energy
+    return energy * latency
+
+
+@kernel
+def root_bound(objective, constants, floor, limits, slots, rest):  # type: ignore[no-untyped-def]
+    """Bound before anything is placed; infinite if nothing fits."""
+    criteria = constants.size
+    latency = floor
+    for k in range(1, criteria - slots):
+        latency = max(latency, constants[k] + rest[k, 0, 0])
+    for k in range(criteria - slots, criteria):
+        if rest[k, 0, 0] > limits[k - criteria + slots]:
+            return np.inf
+    return value(objective, constants[0] + rest[0, 0, 0], latency)
+
+
+@kernel
+def grown(array, needed):  # type: ignore[no-untyped-def]
+    """An array with room for at least so many rows."""
+    if needed <= array.shape[0]:
+        return array
+    larger = np.empty((max(needed, 2 * array.shape[0]), array.shape[1]), array.dtype)
+    larger[: array.shape[0]] = array
+    return larger
+
+
+@kernel
+def search(  # type: ignore[no-untyped-def]
+    objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, bits, sum_bits,
+    rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity,
+):  # fmt: skip
+    """Runs the search on, until its stack is empty or the budget is spent.
+
+    Args:
+        objective: LATENCY, ENERGY or EDP.
+        cost: see `tables.fill`, and `own`, `tiles`, `constants`, `floor`, `finished` alike.
+        limits: bits of the shared stores, (slots,).
+        slots: how many of the criteria are bits of shared stores.
+        slot_of: shared store that keeps the tile below a boundary, (boundaries,); -1 if none.
+        capacity: bits of the store below a boundary, (boundaries,).
+        bits: width of a finished output.
+        sum_bits: width of a partial sum.
+        rest: bounds of `bounds.remaining` per criterion, (criteria, states, points).
+        lattice: axes.
+        movable: boundaries of each operand, (3,).
+        best: value to undercut.
+        target: leave out nodes whose bound lies above, for now.
+        whole: stack of nodes, whole numbers.
+        reals: stack of nodes, reals.
+        used: nodes on the stack.
+        path: the points of the node's ancestors, (boundaries, 2): boundary and point.
+        chain: written: point of every boundary of the best solution, (boundaries,).
+        budget: nodes to expand at most.
+
+    Returns:
+        The best value, the least bound that was left out by `target`, nodes on the stack, nodes
+        expanded, and the two stacks (they may have moved).
+    """
+    criteria = constants.size
+    costs = criteria - slots
+    boundaries = cost.shape[0]
+    axes = lattice.shape[0]
+    left_out = np.inf
+    expanded = 0
+    step1 = movable[2] + 1
+    step0 = (movable[1] + 1) * step1
+    steps = np.array([step0, step1, 1])
+    offsets = np.array([0, movable[0], movable[0] + movable[1]])
+    digits = np.zeros(axes, np.int64)
+    sums = np.zeros(criteria)
+    energy_only = objective == ENERGY
+    needs_energy = objective != LATENCY
+    while used and expanded < budget:
+        used -= 1
+        bound = reals[used, BOUND]
+        if bound >= best:
+            continue
+        point, state = whole[used, POINT], whole[used, STATE]
+        last, depth, done = whole[used, LAST], whole[used, DEPTH], whole[used, FINISHED]
+        if depth:
+            path[depth - 1, 0], path[depth - 1, 1] = whole[used, BOUNDARY], point
+        if depth == boundaries:
+            best = bound
+            for b in range(boundaries):
+                chain[path[b, 0]] = path[b, 1]
+            continue
+        expanded += 1
+        busiest = reals[used, OWN]
+        for k in range(criteria):
+            sums[k] = reals[used, SUMS + k]
+        first = used
+        for operand in range(3):
+            placed = state // steps[operand] % (movable[operand] + 1)
+            if placed == movable[operand]:
+                continue
+            b = offsets[operand] + placed
+            after = state + steps[operand]
+            slot = slot_of[b]
+            # Walk over all multiples of the point.
+            for a in range(axes):
+                digits[a] = point // lattice[a, 3] % (lattice[a, 2] + 1)
+            n = point
+            fixed = digits.copy()
+            while True:
+                good = not (n == point and operand < last)
+                if good:
+                    energy = 0.0
+                    if needs_energy:
+                        energy = sums[0] + cost[b, 0, n] + rest[0, after, n]
+                        good = energy < np.inf
+                    else:
+                        good = cost[b, 1, n] < np.inf
+                if good and energy_only:
+                    good = energy < best
+                if good:
+                    latency = 0.0
+                    if not energy_only:
+                        latency = max(max(busiest, own[b, n]), floor)
+                        for k in range(1, costs):
+                            latency = max(latency, sums[k] + cost[b, k, n] + rest[k, after, n])
+                    here = value(objective, energy, latency)
+                    good = here < best
+                    if good and here > target:
+                        left_out = min(left_out, here)
+                        good = False
+                if good:
+                    needed = 0.0
+                    if operand == 2 and capacity[b] < np.inf:
+                        needed = tiles[b, n] * (bits if done else sum_bits)
+                        good = needed <= capacity[b]
+                    for s in range(slots):
+                        k = costs + s
+                        taken = cost[b, k, n]
+                        if s == slot and operand == 2:
+                            taken = needed
+                        if sums[k] + taken + rest[k, after, n] > limits[s]:
+                            good = False
+                if good:
+                    if used + 1 > whole.shape[0]:
+                        whole = grown(whole, used + 1)
+                        reals = grown(reals, used + 1)
+                    whole[used, POINT], whole[used, STATE] = n, after
+                    whole[used, LAST], whole[used, DEPTH] = operand, depth + 1
+                    whole[used, FINISHED] = finished[n] if operand == 2 else done
+                    whole[used, BOUNDARY] = b
+                    reals[used, BOUND] = here
+                    reals[used, OWN] = max(busiest, own[b, n])
+                    for k in range(criteria):
+                        reals[used, SUMS + k] = sums[k] + cost[b, k, n]
+                    if operand == 2 and slot >= 0:
+                        k = costs + slot
+                        reals[used, SUMS + k] = sums[k] + needed
+                    used += 1
+                # The next multiple.
+                a = axes - 1
+                while a >= 0:
+                    if digits[a] < lattice[a, 2]:
+                        digits[a] += 1
+                        n += lattice[a, 3]
+                        break
+                    n -= (digits[a] - fixed[a]) * lattice[a, 3]
+                    digits[a] = fixed[a]
+                    a -= 1
+                if a < 0:
+                    break
+        # The most promising child on top; of equals the outermost cut.
+        order = np.argsort(-reals[first:used, BOUND], kind="mergesort")
+        whole[first:used] = whole[first:used][order]
+        reals[first:used] = reals[first:used][order]
+    return best, left_out, used, expanded, whole, reals
