@@ -247,26 +247,24 @@ def allocate(
     cuts: list[list[int]] = [[] for _ in OPERANDS]
     for store in accelerator.stores:
         here = [o for o, role in enumerate(OPERANDS) if _inner(accelerator, role, store)]
-        starts = [cuts[o][-1] if cuts[o] else 0 for o in here]
-        options = [tiles.fitting(o, store, start) for o, start in zip(here, starts, strict=True)]
         if not here:
             continue
-        if any(not option for option in options):
-            raise MappingError(
-                f"memory '{store.name}' holds tiles of {store.tile_bits / 8:g} B: too little for "
-                "the smallest tiles of this spatial mapping; enlarge it or spread less"
-            )
+        sizes = [tiles.fitting(o, store, cuts[o]) for o in here]
         best = min(
-            (c for c in itertools.product(*options) if tiles.fit(here, store, c)),
-            key=lambda c: (tiles.moved(here, store, c), [-cut for cut in c]),
+            (
+                choice
+                for choice in itertools.product(*sizes)
+                if sum(bits for _, bits in choice) <= store.tile_bits
+            ),
+            key=lambda choice: (tiles.moved(here, choice), [-cut for cut, _ in choice]),
             default=None,
         )
         if best is None:
             raise MappingError(
-                f"memory '{store.name}' holds tiles of {store.tile_bits / 8:g} B: too little for "
-                "the tiles of its operands together; enlarge it or spread less"
+                f"memory '{store.name}' holds {store.tile_bits / 8:g} B of tiles: too little for "
+                "the smallest tiles under this spatial mapping; enlarge it or spread less"
             )
-        for operand, cut in zip(here, best, strict=True):
+        for operand, (cut, _) in zip(here, best, strict=True):
             cuts[operand].append(cut)
     return cuts
 
@@ -285,37 +283,46 @@ class _Tiles:
         self._accelerator, self._spatial, self._loops = accelerator, spatial, loops
         self._accesses = accesses_of(einsum)
 
-    def bits(self, operand: int, store: Store, cut: int) -> int:
-        """Bits of a tile in one instance of a memory."""
-        extents: dict[str, int] = {}
+    def fitting(self, operand: int, store: Store, cuts: Sequence[int]) -> list[tuple[int, int]]:
+        """(cut, bits of the tile) of all cuts at which the operand alone fits a memory.
+
+        Args:
+            operand: position among the roles.
+            store: the memory.
+            cuts: of the memories inside of it.
+        """
+        start = cuts[-1] if cuts else 0
+        width = self._width(operand, start, stays=bool(cuts))
         spread = [(s.rank, s.count) for s in self._spatial if s.dimension in store.serves]
-        for rank, count in (*self._loops[:cut], *spread):
+        found = []
+        for cut in range(start, len(self._loops) + 1):
+            bits = self._elements(operand, (*self._loops[:cut], *spread)) * width
+            if bits <= store.tile_bits:
+                found.append((cut, bits))
+        return found
+
+    def _elements(self, operand: int, loops: Sequence[Loop]) -> int:
+        extents: dict[str, int] = {}
+        for rank, count in loops:
             extents[rank] = extents.get(rank, 1) * count
         elements = 1
         for index in self._accesses[operand].indices:
             elements *= 1 + sum(c * (extents.get(rank, 1) - 1) for rank, c in index.terms)
-        role = OPERANDS[operand]
-        return elements * self._accelerator.bits(role, final=self._final(operand, cut))
+        return elements
 
-    def _final(self, operand: int, cut: int) -> bool:
-        relevant = self._accesses[operand].ranks
-        return all(rank in relevant for rank, _ in self._loops[cut:])
+    def _width(self, operand: int, start: int, *, stays: bool) -> int:
+        """Bits of an element; of sums that arrive finished from below, those of a result."""
+        role, relevant = OPERANDS[operand], self._accesses[operand].ranks
+        outside = [rank for rank, _ in self._loops[start:]]
+        if stays or role in self._accelerator.latched:
+            outside = list(itertools.dropwhile(lambda rank: rank not in relevant, outside))
+        return self._accelerator.bits(role, final=relevant.issuperset(outside))
 
-    def fitting(self, operand: int, store: Store, start: int) -> list[int]:
-        """Cuts at which the operand alone fits; stationary loops above come along."""
-        places = range(start, len(self._loops) + 1)
-        return [cut for cut in places if self.bits(operand, store, cut) <= store.tile_bits]
-
-    def fit(self, operands: Sequence[int], store: Store, cuts: Sequence[int]) -> bool:
-        """Whether tiles fit a memory together."""
-        used = sum(self.bits(o, store, cut) for o, cut in zip(operands, cuts, strict=True))
-        return used <= store.tile_bits
-
-    def moved(self, operands: Sequence[int], store: Store, cuts: Sequence[int]) -> int:
-        """Bits that all transfers of tiles into one instance move."""
+    def moved(self, operands: Sequence[int], choice: Sequence[tuple[int, int]]) -> int:
+        """Bits that all transfers of tiles into one instance of a memory move."""
         return sum(
-            self.bits(o, store, cut) * self._transfers(o, cut)
-            for o, cut in zip(operands, cuts, strict=True)
+            bits * self._transfers(operand, cut)
+            for operand, (cut, bits) in zip(operands, choice, strict=True)
         )
 
     def _transfers(self, operand: int, cut: int) -> int:
