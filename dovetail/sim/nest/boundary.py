@@ -78,6 +78,7 @@ class Boundary:
         held: spatial counts (ranks, n) along those that `lower` serves; ones for the PEs.
         upper_instances: instances of `upper` in use, (n,).
         lower_instances: instances of `lower`, or PEs, in use, (n,).
+        split: terms of every sum that instances of `upper` hold apart, (n,).
         bits: width of an element; of a finished one for the output.
         sum_bits: width of an element that is a partial sum.
         reads_zeros: see `SpatialArray.reads_zeros`.
@@ -91,6 +92,7 @@ class Boundary:
     held: Array
     upper_instances: Array
     lower_instances: Array
+    split: Array
     bits: int
     sum_bits: int
     reads_zeros: bool
@@ -173,8 +175,9 @@ class Flow:
 
     @cached_property
     def final(self) -> NDArray[np.bool_]:
-        """Whether what crosses is finished: no partial sums."""
-        return self.transfers == self.distinct
+        """Whether a tile crosses only once: an output is finished, no partial sums travel."""
+        whole: NDArray[np.bool_] = self.transfers == self.distinct
+        return whole
 
     @cached_property
     def bits(self) -> Array:
@@ -195,7 +198,8 @@ class Flow:
         if self.boundary.operand != "output":
             return self.transfers
         if self.boundary.reads_zeros:
-            return np.where(self.final, 0.0, self.transfers)
+            alone = self.final & (self.boundary.split == 1)
+            return np.where(alone, 0.0, self.transfers)
         return self.transfers - self.distinct
 
     def _moved(self, way: Array, whole: Array, fresh: Array | None) -> Array:
@@ -229,40 +233,41 @@ class Flow:
         first = self.distinct * (self.boundary.operand == "output")
         return (self.up - first) * self.union * self.boundary.upper_instances
 
-    def _accesses(self, way: Array, store: Store, whole: Array, fresh: Array | None) -> Array:
-        def words(elements: Array) -> Array:
-            return np.ceil(elements * self.bits / store.access_bits)
+    def _upper_accesses(self, way: Array, whole: Array, fresh: Array | None) -> Array:
+        width = self.bits / self.boundary.upper.access_bits
+        each = self._moved(
+            way, np.ceil(whole * width), None if fresh is None else np.ceil(fresh * width)
+        )
+        return each * self.boundary.upper_instances
 
-        return self._moved(way, words(whole), None if fresh is None else words(fresh))
+    def _lower_accesses(self, way: Array, whole: Array, fresh: Array | None) -> Array:
+        if self.boundary.lower is None:
+            return np.zeros_like(self.transfers)
+        width = self.bits / self.boundary.lower.access_bits
+        each = self._moved(
+            way, np.ceil(whole * width), None if fresh is None else np.ceil(fresh * width)
+        )
+        return each * self.boundary.lower_instances
 
     @cached_property
     def read_accesses(self) -> Array:
         """Accesses that serve `reads`."""
-        each = self._accesses(self.down, self.boundary.upper, self.union, self.fresh_union)
-        return each * self.boundary.upper_instances
+        return self._upper_accesses(self.down, self.union, self.fresh_union)
 
     @cached_property
     def update_accesses(self) -> Array:
         """Accesses that serve `updates`."""
-        each = self._accesses(self.up, self.boundary.upper, self.union, None)
-        return each * self.boundary.upper_instances
+        return self._upper_accesses(self.up, self.union, None)
 
     @cached_property
     def fill_accesses(self) -> Array:
         """Accesses that serve `fills`; 0 at the PEs."""
-        lower = self.boundary.lower
-        if lower is None:
-            return np.zeros_like(self.transfers)
-        each = self._accesses(self.down, lower, self.tile, self.fresh_tile)
-        return each * self.boundary.lower_instances
+        return self._lower_accesses(self.down, self.tile, self.fresh_tile)
 
     @cached_property
     def drain_accesses(self) -> Array:
         """Accesses that serve `drains`; 0 at the PEs."""
-        lower = self.boundary.lower
-        if lower is None:
-            return np.zeros_like(self.transfers)
-        return self._accesses(self.up, lower, self.tile, None) * self.boundary.lower_instances
+        return self._lower_accesses(self.up, self.tile, None)
 
     @cached_property
     def upper_pj(self) -> Array:
@@ -357,7 +362,7 @@ def write_bandwidth(store: Store) -> float:
 
 
 def served(accelerator: SpatialArray, spatial: Array, store: Store | None) -> tuple[Array, Array]:
-    """Spatial counts that an instance serves, and the instances in use.
+    """Spatial counts inside and outside an instance of a store.
 
     Args:
         accelerator: whose dimensions `spatial` names.
@@ -365,13 +370,13 @@ def served(accelerator: SpatialArray, spatial: Array, store: Store | None) -> tu
         store: None for a PE.
 
     Returns:
-        Counts (ranks, n) and instances (n,).
+        Counts along the dimensions that an instance serves, and along the others, (ranks, n) each.
+        The product of the latter is the number of instances in use.
     """
     names = store.serves if store else ()
     inside = [i for i, (name, _) in enumerate(accelerator.dimensions) if name in names]
     outside = [i for i in range(len(accelerator.dimensions)) if i not in inside]
-    counts = np.prod(spatial[inside], axis=0)
-    return counts, np.prod(spatial[outside], axis=(0, 1))
+    return np.prod(spatial[inside], axis=0), np.prod(spatial[outside], axis=0)
 
 
 def boundaries(
@@ -391,11 +396,13 @@ def boundaries(
         spatial: counts (dimensions, ranks, n); n = 1 if the same for all candidates.
     """
     dims = indices(einsum, operand)
+    relevant = {rank for dim in dims for rank, _ in dim}
+    summed = [rank for rank in range(len(einsum.ranks)) if rank not in relevant]
     below: list[Store | None] = [None, *stores[:-1]]
     result = []
     for lower, upper in zip(below, stores, strict=True):
-        shared, upper_instances = served(accelerator, spatial, upper)
-        held, lower_instances = served(accelerator, spatial, lower)
+        shared, over = served(accelerator, spatial, upper)
+        held, under = served(accelerator, spatial, lower)
         result.append(
             Boundary(
                 operand=operand,
@@ -404,8 +411,9 @@ def boundaries(
                 dims=dims,
                 shared=shared,
                 held=held,
-                upper_instances=upper_instances,
-                lower_instances=lower_instances,
+                upper_instances=np.prod(over, axis=0),
+                lower_instances=np.prod(under, axis=0),
+                split=np.prod(over[summed], axis=0),
                 bits=accelerator.bits(operand),
                 sum_bits=accelerator.bits(operand, final=False),
                 reads_zeros=accelerator.reads_zeros,
