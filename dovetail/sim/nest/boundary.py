@@ -175,9 +175,9 @@ class Flow:
 
     @cached_property
     def final(self) -> NDArray[np.bool_]:
-        """Whether a tile crosses only once: an output is finished, no partial sums travel."""
+        """Whether an output is finished above: no term of its sum is left, here or elsewhere."""
         whole: NDArray[np.bool_] = self.transfers == self.distinct
-        return whole
+        return whole & (self.boundary.split == 1)
 
     @cached_property
     def bits(self) -> Array:
@@ -198,8 +198,7 @@ class Flow:
         if self.boundary.operand != "output":
             return self.transfers
         if self.boundary.reads_zeros:
-            alone = self.final & (self.boundary.split == 1)
-            return np.where(alone, 0.0, self.transfers)
+            return np.where(self.final, 0.0, self.transfers)
         return self.transfers - self.distinct
 
     def _moved(self, way: Array, whole: Array, fresh: Array | None) -> Array:
