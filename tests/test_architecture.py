@@ -24,6 +24,7 @@ ORDER = (
     {"networks", "arch"},
     {"sim"},
     {"mappers"},
+    {"flows"},
     {"flow"},
     {"verify", "building"},
     {"envs"},

@@ -103,13 +103,7 @@ def _row(network: Network, placement: Placement) -> IntArray:
         _fill_einsum(network, op, op.einsum, row)
         row[Op.EPILOGUE_OPS] = sum(fused.vector_ops for fused in placement.fused)
     elif placement.engine == "vector":
-        read, row[Op.OUT_ELEMENTS] = _moved_elements(network, op)
-        row[Op.IN_ELEMENTS] = read + sum(
-            network.tensor[name].elements
-            for fused in placement.fused
-            for name in dict.fromkeys(fused.inputs)
-            if network.tensor[name].is_parameter
-        )
+        row[Op.IN_ELEMENTS], row[Op.OUT_ELEMENTS] = streamed_elements(network, placement)
         row[Op.INPUT_BITS] = _bits(network.tensor[op.inputs[0]]) if op.inputs else 0
         row[Op.VECTOR_OPS] = op.vector_ops + sum(fused.vector_ops for fused in placement.fused)
     return row
@@ -143,6 +137,18 @@ def _axis(einsum: Einsum, moving: Tensor, output: str, kernel: str) -> tuple[Aff
             # A 1-D convolution sees its tensors with a last extent of 1.
             return index, (*moving.shape, 1)[position]
     return Affine(((output, 1),)), einsum.extent(output)
+
+
+def streamed_elements(network: Network, placement: Placement) -> tuple[int, int]:
+    """Elements that a vector operator and those fused into it read and write."""
+    read, written = _moved_elements(network, placement.operator)
+    parameters = sum(
+        network.tensor[name].elements
+        for fused in placement.fused
+        for name in dict.fromkeys(fused.inputs)
+        if network.tensor[name].is_parameter
+    )
+    return read + parameters, written
 
 
 def _moved_elements(network: Network, op: Operator) -> tuple[int, int]:

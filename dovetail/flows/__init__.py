@@ -1,0 +1,62 @@
+"""Families of accelerators by name: the built-in ones, then those of other packages."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import cast
+
+from dovetail.arch.accelerator import Accelerator
+from dovetail.arch.presets import GROUP
+from dovetail.errors import AcceleratorError, FidelityError
+from dovetail.flows.base import Family
+
+FAMILIES = {
+    "systolic": "dovetail.flows.systolic:FAMILY",
+    "spatial": "dovetail.flows.spatial:FAMILY",
+    "system": "dovetail.flows.system:FAMILY",
+}
+
+
+def family_of(accelerator: Accelerator) -> Family:
+    """The family of a design.
+
+    Raises:
+        AcceleratorError: if no package here has it, or it cannot be loaded.
+    """
+    name = accelerator.family
+    if name in FAMILIES:
+        module, _, attribute = FAMILIES[name].partition(":")
+        return cast("Family", getattr(import_module(module), attribute))
+    for point in entry_points(group=GROUP, name=name):
+        try:
+            return cast("Family", point.load())
+        except Exception as error:
+            raise AcceleratorError(
+                f"accelerator family '{name}' from {point.value} fails: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    raise AcceleratorError(f"accelerator '{accelerator.name}' is of unknown family '{name}'")
+
+
+def check_fidelity(fidelity: str, family: Family) -> None:
+    """Fails early, before a network is mapped.
+
+    Raises:
+        FidelityError: if the family does not support it.
+    """
+    if fidelity not in family.fidelities:
+        raise FidelityError(
+            f"fidelity '{fidelity}': the {family.name} family supports "
+            f"{', '.join(family.fidelities)}"
+        )
+
+
+def check_legal(accelerator: Accelerator) -> None:
+    """Fails before a network is mapped onto an illegal design.
+
+    Raises:
+        AcceleratorError: with the first reason.
+    """
+    if reasons := accelerator.validate():
+        raise AcceleratorError(f"accelerator '{accelerator.name}' is illegal: {reasons[0]}")
