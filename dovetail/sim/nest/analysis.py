@@ -15,9 +15,9 @@ from dovetail.ir.operator import Einsum
 from dovetail.sim.nest.batch import Ints, MappingBatch
 from dovetail.sim.nest.boundary import accesses
 from dovetail.sim.nest.cost import BatchCost, Chain, NestCost, evaluate, levels
-from dovetail.sim.nest.faults import faults
+from dovetail.sim.nest.faults import faults, unlawful
 
-CHUNK = 1024
+CHUNK = 2048
 """Mappings that are analysed at once: their arrays stay in the cache."""
 
 
@@ -32,11 +32,14 @@ def analyse(einsum: Einsum, accelerator: SpatialArray, mapping: Mapping) -> Nest
     Raises:
         MappingError: if the mapping is invalid (see `faults`).
     """
-    wrong = faults(einsum, accelerator, mapping)
-    if wrong:
-        raise MappingError(wrong[0])
-    batch = MappingBatch.of(einsum, accelerator, [mapping])
-    return nest_cost(einsum, *evaluate(einsum, accelerator, batch))
+    wrong = unlawful(einsum, accelerator, mapping)
+    if not wrong:
+        batch = MappingBatch.of(einsum, accelerator, [mapping])
+        cost, chains = evaluate(einsum, accelerator, batch)
+        if cost.valid[0]:
+            return nest_cost(einsum, cost, chains)
+        wrong = faults(einsum, accelerator, mapping)
+    raise MappingError(wrong[0])
 
 
 def analyse_batch(

@@ -147,12 +147,13 @@ class Nest:
         self.spatial = np.ascontiguousarray(np.moveaxis(batch.spatial, 0, -1))
         self._batch = batch
         loops, n = self.ranks.shape
-        factors = np.ones((loops + 1, ranks, n))
-        for rank in range(ranks):
-            factors[:-1, rank] = np.where(self.ranks == rank, self.counts, 1.0)
-        self.inside = np.cumprod(factors[::-1], axis=0)[::-1]
-        """(loops + 1, ranks, n): products of the counts inside of each position."""
         self._rows = np.arange(n)
+        self._movers: dict[tuple[int, ...], Ints] = {}
+        self.inside = np.ones((loops + 1, ranks, n))
+        """(loops + 1, ranks, n): products of the counts inside of each position."""
+        for loop in reversed(range(loops)):
+            self.inside[loop] = self.inside[loop + 1]
+            self.inside[loop, self.ranks[loop], self._rows] *= self.counts[loop]
 
     @property
     def loops(self) -> int:
@@ -170,15 +171,24 @@ class Nest:
             return np.full(len(self._rows), self.loops)
         return self._batch.keeps[:, operand, store]
 
-    def absorbed(self, position: Ints, relevant: Sequence[int], floor: Ints | int = 0) -> Ints:
+    def absorbed(self, position: Ints, relevant: tuple[int, ...], floor: Ints | int = 0) -> Ints:
         """Where a boundary stands once the irrelevant loops directly above it count as inside."""
-        moves = np.isin(self.ranks, list(relevant)) & (self.counts > 1)
-        below = np.arange(1, self.loops + 1)[:, None]
-        last: Ints = np.zeros((self.loops + 1, len(self._rows)), np.int64)
-        if self.loops:
-            np.maximum.accumulate(np.where(moves, below, 0), axis=0, out=last[1:])
-        kept: Ints = np.maximum(last[position, self._rows], np.minimum(floor, position))
+        if relevant not in self._movers:
+            self._movers[relevant] = self._last_mover(relevant)
+        kept: Ints = np.maximum(
+            self._movers[relevant][position, self._rows], np.minimum(floor, position)
+        )
         return kept
+
+    def _last_mover(self, relevant: tuple[int, ...]) -> Ints:
+        """Loops outside of and including the last one that moves an operand, by position."""
+        table = np.zeros(self.inside.shape[1], bool)
+        table[list(relevant)] = True
+        moves = table[self.ranks] & (self.counts > 1)
+        last: Ints = np.zeros((self.loops + 1, len(self._rows)), np.int64)
+        for loop in range(self.loops):
+            last[loop + 1] = np.where(moves[loop], loop + 1, last[loop])
+        return last
 
     def floor(self, operand: int, store: int | None) -> Ints | int:
         """Loops across which a tile cannot stay."""

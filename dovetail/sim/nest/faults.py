@@ -9,7 +9,7 @@ from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import UnknownNameError
 from dovetail.ir.mapping import OPERANDS, Keep, Mapping, Node, Spatial, Temporal
 from dovetail.ir.operator import Einsum
-from dovetail.sim.nest.batch import MappingBatch
+from dovetail.sim.nest.batch import MappingBatch, single_path
 from dovetail.sim.nest.boundary import accesses
 from dovetail.sim.nest.cost import Chain, evaluate
 
@@ -22,17 +22,23 @@ def faults(einsum: Einsum, accelerator: SpatialArray, mapping: Mapping) -> list[
         accelerator: that shall run it.
         mapping: of it, with the roles `input`, `weight` and `output` as names of tensors.
     """
+    return unlawful(einsum, accelerator, mapping) or list(
+        _overflows(einsum, accelerator, single_path(mapping))
+    )
+
+
+def unlawful(einsum: Einsum, accelerator: SpatialArray, mapping: Mapping) -> list[str]:
+    """The faults of a mapping but for tiles that do not fit."""
     paths = list(mapping.paths())
     if len(paths) != 1:
         return [f"the mapping holds {len(paths)} operators: one is expected; map each on its own"]
     path = paths[0][1]
     if len(einsum.operands) > 2:
         return [f"the einsum has {len(einsum.operands)} factors: at most 2; split it in products"]
-    return (
-        list(_unknown(einsum, accelerator, path))
-        or [*_loops(einsum, accelerator, path), *_keeps(einsum, accelerator, path)]
-        or list(_overflows(einsum, accelerator, path))
-    )
+    return list(_unknown(einsum, accelerator, path)) or [
+        *_loops(einsum, accelerator, path),
+        *_keeps(einsum, accelerator, path),
+    ]
 
 
 def _unknown(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) -> Iterator[str]:
