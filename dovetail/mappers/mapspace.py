@@ -9,10 +9,10 @@ Timeloop's, are among them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import groupby
+from functools import cached_property
+from itertools import dropwhile
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import OPERANDS, Keep, Mapping, Node, Spatial, Temporal
 from dovetail.ir.operator import Access, Einsum
+from dovetail.mappers.mapspace_factors import Loop, prime_loops, useful_counts
 from dovetail.sim.nest import MappingBatch
 
 BYPASSED = -1
@@ -27,9 +28,6 @@ BYPASSED = -1
 
 ATTEMPTS = 200
 """Spatial choices that are tried for one draw before the operator counts as too large."""
-
-Loop = tuple[int, int]
-"""Index of a rank, and a prime count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,11 @@ class Mapspace:
             tuple(tuple((index[rank], c) for rank, c in dim.terms) for dim in access.indices)
             for access in accesses
         )
+
+    @cached_property
+    def relevant(self) -> tuple[frozenset[int], ...]:
+        """Per operand, the ranks that its elements depend on."""
+        return tuple(frozenset(r for dim in shape for r, _ in dim) for shape in self.shapes)
 
     @cached_property
     def served(self) -> dict[str, tuple[bool, ...]]:
@@ -258,32 +261,40 @@ class Mapspace:
         rng: np.random.Generator,
     ) -> bool:  # fmt: skip
         """Moves the cuts of one memory inwards; whether its tiles fit in the end."""
-        bits = {
-            operand: self._tile_bits(point, operand, store, cuts[operand][level])
-            for operand, level in kept
-        }
-        while sum(bits.values()) > store.tile_bits:
-            movable = [(o, level) for o, level in kept if cuts[o][level] > 0]
-            if not movable:
-                droppable = [(o, v) for o, v in kept if OPERANDS[o] in store.bypass]
-                if not droppable:
-                    return False
-                operand, level = droppable[int(rng.integers(len(droppable)))]
+
+        def bits(operand: int, level: int) -> int:
+            return self._tile_bits(point, operand, store, cuts[operand], level)
+
+        used = {place: bits(*place) for place in kept}
+        while sum(used.values()) > store.tile_bits:
+            movable = [place for place in kept if cuts[place[0]][place[1]] > 0]
+            droppable = [place for place in kept if OPERANDS[place[0]] in store.bypass]
+            places = movable or droppable
+            if not places:
+                return False
+            operand, level = place = places[int(rng.integers(len(places)))]
+            if movable:
+                cut = cuts[operand][level] - 1
+                # Inner memories hold no more than this one.
+                cuts[operand][: level + 1] = [min(c, cut) for c in cuts[operand][: level + 1]]
+                used[place] = bits(operand, level)
+            else:
                 cuts[operand][level] = BYPASSED
-                kept.remove((operand, level))
-                del bits[operand]
-                continue
-            operand, level = movable[int(rng.integers(len(movable)))]
-            cut = cuts[operand][level] - 1
-            # Inner memories hold no more than this one.
-            cuts[operand][: level + 1] = [min(c, cut) for c in cuts[operand][: level + 1]]
-            bits[operand] = self._tile_bits(point, operand, store, cut)
+                kept.remove(place)
+                del used[place]
         return True
 
-    def _tile_bits(self, point: Point, operand: int, store: Store, cut: int) -> int:
-        """Bits of a tile; every sum counts as unfinished, which is never too little."""
-        width = self.accelerator.bits(OPERANDS[operand], final=False)
-        return self.tile_elements(point, operand, store, cut) * width
+    def _tile_bits(
+        self, point: Point, operand: int, store: Store, cuts: Sequence[int], level: int
+    ) -> int:
+        """Bits of a tile in one instance; of sums that arrive finished, those of results."""
+        below = next((cut for cut in reversed(cuts[:level]) if cut != BYPASSED), None)
+        outside: Iterator[int] = (rank for rank, _ in point.loops[below or 0 :])
+        role, relevant = OPERANDS[operand], self.relevant[operand]
+        if below is not None or role in self.accelerator.latched:
+            outside = dropwhile(lambda rank: rank not in relevant, outside)
+        width = self.accelerator.bits(role, final=relevant.issuperset(outside))
+        return self.tile_elements(point, operand, store, cuts[level]) * width
 
     def _too_large(self) -> str:
         lone = Point(((),) * len(self.accelerator.dimensions), (), ((), (), ()))
@@ -292,7 +303,10 @@ class Mapspace:
                 o for o, operand in enumerate(OPERANDS)
                 if operand in store.operands and operand not in store.bypass
             ]  # fmt: skip
-            need = sum(self._tile_bits(lone, o, store, 0) for o in must)
+            need = sum(
+                self.tile_elements(lone, o, store, 0) * self.accelerator.bits(OPERANDS[o])
+                for o in must
+            )
             if need > store.tile_bits:
                 return (
                     f"memory '{store.name}' holds tiles of {store.tile_bits / 8:g} B; the smallest "
@@ -303,49 +317,6 @@ class Mapspace:
             f"no random mapping onto '{self.accelerator.name}' fits its memories: take another "
             "mapper, or enlarge the memories"
         )
-
-    def size(self) -> int:
-        """Number of points, before capacities are looked at.
-
-        Counts sequences of prime loops: sequences that differ only in the order of two
-        neighbouring loops of one rank are one mapping but several points.
-        """
-        ways: dict[tuple[tuple[int, ...], int], int] = {
-            (tuple(1 for _ in self.accelerator.dimensions), 0): 1
-        }
-        for rank, extent in enumerate(self.extents):
-            ways = self._with_rank(ways, rank, extent)
-        return sum(count * self._cut_choices(loops) for (_, loops), count in ways.items())
-
-    def _with_rank(
-        self, ways: dict[tuple[tuple[int, ...], int], int], rank: int, extent: int
-    ) -> dict[tuple[tuple[int, ...], int], int]:
-        """Orders of loops by (PEs used per dimension, loops), one more rank among them."""
-        sizes = [size for _, size in self.accelerator.dimensions]
-        free = [rank in ranks for ranks in self.unrolls]
-        table: dict[tuple[tuple[int, ...], int], int] = {}
-        for counts, left in _spreads(extent, tuple(sizes), tuple(free)):
-            primes = prime_factors(left)
-            orders = _permutations(primes)
-            for (used, loops), ways_here in ways.items():
-                now = tuple(u * c for u, c in zip(used, counts, strict=True))
-                if all(u <= size for u, size in zip(now, sizes, strict=True)):
-                    key = (now, loops + len(primes))
-                    merged = ways_here * orders * math.comb(loops + len(primes), loops)
-                    table[key] = table.get(key, 0) + merged
-        return table
-
-    def _cut_choices(self, loops: int) -> int:
-        """Ways to cut a sequence of loops, over all operands."""
-        total = 1
-        for operand, stores in zip(OPERANDS, self.hierarchies, strict=True):
-            optional = sum(operand in store.bypass for store in stores[:-1])
-            fixed = len(stores) - 1 - optional
-            total *= sum(
-                math.comb(optional, k) * math.comb(loops + fixed + k, loops)
-                for k in range(optional + 1)
-            )
-        return total
 
 
 def accesses_of(einsum: Einsum) -> tuple[Access, Access, Access]:
@@ -366,57 +337,6 @@ def footprint(shape: Sequence[Sequence[Loop]], extents: Sequence[int]) -> int:
     total = 1
     for terms in shape:
         total *= 1 + sum(coefficient * (extents[rank] - 1) for rank, coefficient in terms)
-    return total
-
-
-@lru_cache(maxsize=4096)
-def prime_factors(number: int) -> tuple[int, ...]:
-    """Prime factors in ascending order, with repetition."""
-    factors, divisor = [], 2
-    while divisor * divisor <= number:
-        while number % divisor == 0:
-            factors.append(divisor)
-            number //= divisor
-        divisor += 1
-    return (*factors, number) if number > 1 else tuple(factors)
-
-
-def prime_loops(counts: Sequence[int]) -> list[Loop]:
-    """(rank, prime) of every prime factor of every rank's count."""
-    return [(rank, prime) for rank, count in enumerate(counts) for prime in prime_factors(count)]
-
-
-@lru_cache(maxsize=4096)
-def useful_counts(extent: int, limit: int) -> tuple[int, ...]:
-    """Spatial counts up to `limit` that no smaller one equals in steps: ceil(extent / q)."""
-    counts, count = [], 1
-    while count <= min(extent, limit):
-        steps = -(-extent // count)
-        counts.append(count)
-        if steps == 1:
-            break
-        count = -(-extent // (steps - 1))  # the least that takes fewer steps
-    return tuple(counts)
-
-
-def _spreads(
-    extent: int, sizes: tuple[int, ...], free: tuple[bool, ...]
-) -> list[tuple[tuple[int, ...], int]]:
-    """(count per dimension, what remains) of every way to spread a rank."""
-    ways: list[tuple[tuple[int, ...], int]] = [((), extent)]
-    for size, allowed in zip(sizes, free, strict=True):
-        ways = [
-            ((*counts, count), -(-left // count))
-            for counts, left in ways
-            for count in (useful_counts(left, size) if allowed else (1,))
-        ]
-    return ways
-
-
-def _permutations(primes: Sequence[int]) -> int:
-    total = math.factorial(len(primes))
-    for _, group in groupby(primes):
-        total //= math.factorial(len(list(group)))
     return total
 
 
