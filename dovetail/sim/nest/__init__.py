@@ -5,6 +5,7 @@ from dovetail.sim.nest.batch import MappingBatch, Nest
 from dovetail.sim.nest.boundary import Boundary, Flow, boundaries, footprint
 from dovetail.sim.nest.cost import BatchCost, Chain, LevelCost, NestCost
 from dovetail.sim.nest.faults import faults
+from dovetail.sim.nest.tree import analyse_tree, tree_faults
 
 __all__ = [
     "BatchCost",
@@ -17,7 +18,9 @@ __all__ = [
     "NestCost",
     "analyse",
     "analyse_batch",
+    "analyse_tree",
     "boundaries",
     "faults",
     "footprint",
+    "tree_faults",
 ]

@@ -35,9 +35,23 @@ def unlawful(einsum: Einsum, accelerator: SpatialArray, mapping: Mapping) -> lis
     path = paths[0][1]
     if len(einsum.operands) > 2:
         return [f"the einsum has {len(einsum.operands)} factors: at most 2; split it in products"]
+    return path_faults(einsum, accelerator, path)
+
+
+def path_faults(
+    einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node], within: Sequence[str] = ()
+) -> list[str]:
+    """Faults of the nodes around one operator but for tiles that do not fit.
+
+    Args:
+        einsum: the operator.
+        accelerator: that shall run it.
+        path: nodes from the outermost to the innermost, operands by role.
+        within: operands that need no memory outside of the outermost that keeps them.
+    """
     return list(_unknown(einsum, accelerator, path)) or [
         *_loops(einsum, accelerator, path),
-        *_keeps(einsum, accelerator, path),
+        *_keeps(einsum, accelerator, path, within),
     ]
 
 
@@ -91,7 +105,9 @@ def _loops(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) -> I
                 )
 
 
-def _keeps(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) -> Iterator[str]:
+def _keeps(
+    einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node], within: Sequence[str]
+) -> Iterator[str]:
     """Operands without a store, in a store that is not theirs, or in the wrong order."""
     for operand in accesses(einsum):
         kept = [e.memory for e in path if isinstance(e, Keep) and operand in e.tensors]
@@ -110,16 +126,22 @@ def _keeps(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) -> I
                 f"the {operand} is kept in {_list(kept)} from the outermost to the innermost, "
                 f"against the hierarchy {_list(chain)}: reorder the Keeps"
             )
-        yield from _missing(accelerator, operand, kept)
+        if kept:
+            yield from _missing(accelerator, operand, kept, operand in within)
+        else:
+            yield f"the {operand} has no memory: keep it at least in '{chain[0]}'"
 
 
-def _missing(accelerator: SpatialArray, operand: str, kept: Sequence[str]) -> Iterator[str]:
+def _missing(
+    accelerator: SpatialArray, operand: str, kept: Sequence[str], within: bool
+) -> Iterator[str]:
     outermost = accelerator.stores[-1].name
-    if not kept:
-        yield f"the {operand} has no memory: keep it at least in '{outermost}'"
-        return
     for store in accelerator.hierarchy(operand):
-        if store.name in kept or (operand in store.bypass and store.name != outermost):
+        if store.name in kept:
+            if within and store.name == kept[0]:
+                return
+            continue
+        if operand in store.bypass and store.name != outermost:
             continue
         law = "holds every operand" if store.name == outermost else f"cannot bypass the {operand}"
         yield f"the {operand} is not kept in memory '{store.name}', which {law}: add it to a Keep"
@@ -141,7 +163,7 @@ def _overflows(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) 
 
 
 def overflow(store: Store, need: float, room: float, tiles: str) -> str:
-    """Says that tiles of `need` bytes do not fit in the `room` of a store."""
+    """Says that tiles of `need` bytes do not fit in the `room` of a store; a remedy follows."""
     half = " (half of it, double buffered)" if store.buffering == "double" else ""
     return (
         f"memory '{store.name}' holds {room:g} B of tiles{half}; these need {need:g} B, "
