@@ -293,7 +293,15 @@ class Mapspace:
         role, relevant = OPERANDS[operand], self.relevant[operand]
         if below is not None or role in self.accelerator.latched:
             outside = dropwhile(lambda rank: rank not in relevant, outside)
-        width = self.accelerator.bits(role, final=relevant.issuperset(outside))
+        # Sums that PEs of different instances hold parts of are finished further out.
+        apart = (
+            rank
+            for pairs, serves in zip(point.spatial, self.served[store.name], strict=True)
+            for rank, _ in pairs
+            if not serves
+        )
+        final = relevant.issuperset(outside) and relevant.issuperset(apart)
+        width = self.accelerator.bits(role, final=final)
         return self.tile_elements(point, operand, store, cuts[level]) * width
 
     def _too_large(self) -> str:

@@ -292,7 +292,7 @@ class _Tiles:
             cuts: of the memories inside of it.
         """
         start = cuts[-1] if cuts else 0
-        width = self._width(operand, start, stays=bool(cuts))
+        width = self._width(operand, store, start, stays=bool(cuts))
         spread = [(s.rank, s.count) for s in self._spatial if s.dimension in store.serves]
         found = []
         for cut in range(start, len(self._loops) + 1):
@@ -310,13 +310,15 @@ class _Tiles:
             elements *= 1 + sum(c * (extents.get(rank, 1) - 1) for rank, c in index.terms)
         return elements
 
-    def _width(self, operand: int, start: int, *, stays: bool) -> int:
+    def _width(self, operand: int, store: Store, start: int, *, stays: bool) -> int:
         """Bits of an element; of sums that arrive finished from below, those of a result."""
         role, relevant = OPERANDS[operand], self._accesses[operand].ranks
         outside = [rank for rank, _ in self._loops[start:]]
         if stays or role in self._accelerator.latched:
             outside = list(itertools.dropwhile(lambda rank: rank not in relevant, outside))
-        return self._accelerator.bits(role, final=relevant.issuperset(outside))
+        apart = (s.rank for s in self._spatial if s.dimension not in store.serves)
+        final = relevant.issuperset(outside) and relevant.issuperset(apart)
+        return self._accelerator.bits(role, final=final)
 
     def moved(self, operands: Sequence[int], choice: Sequence[tuple[int, int]]) -> int:
         """Bits that all transfers of tiles into one instance of a memory move."""
