@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dovetail.mappers.graph.problem import Problem
+from dovetail.mappers.graph.segments import segments
 
 BEAM = 48
 """States per step of the heuristic."""
@@ -34,17 +35,22 @@ class PeakOrder:
 
 
 class Memory:
-    """Bytes alive as a set of operators has run; a state is the bit set of what has run."""
+    """Bytes alive as a set of operators has run; a state is the bit set of what has run.
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    Backward, operators run from the last to the first: what is alive between two sets does not
+    depend on the direction, so that the peak of an order is that of its reverse.
+    """
+
+    def __init__(self, problem: Problem, *, backward: bool = False) -> None:
         self.count = len(problem.operators)
         self.full = (1 << self.count) - 1
         self.sizes = [item.size for item in problem.items]
         self.users = [mask_of(item.users) for item in problem.items]
         self.needs = problem.uses
-        self.ancestors = [mask_of(row) for row in problem.before]
-        self.after = problem.after
+        after = problem.after if not backward else tuple(tuple(row) for row in problem.before)
+        before = problem.before if not backward else problem.after
+        self.ancestors = [mask_of(row) for row in before]
+        self.after = after
 
     def run(self, done: int, alive: int, op: int) -> tuple[int, int]:
         """Bytes alive while and after `op` runs in a state with `alive` bytes."""
@@ -56,6 +62,10 @@ class Memory:
             if not self.users[a] & ~now:
                 rest += self.sizes[a]
         return peak, peak - rest
+
+    def start(self) -> State:
+        """Nothing has run."""
+        return State(0, 0, tuple(op for op, row in enumerate(self.ancestors) if not row), (), None)
 
     def is_ready(self, done: int, op: int) -> bool:
         """Whether `op` has not run and what it reads is there."""
@@ -85,18 +95,50 @@ class State:
 def minimum_peak(problem: Problem, *, time_limit_s: float = 20.0) -> PeakOrder:
     """An order of minimum peak memory, or the best one found with a bound.
 
-    A search over downsets by increasing peak (the first complete one is optimal). Moves that
-    cannot hurt are taken at once: see `settle`.
+    Args:
+        problem: operators and tensors.
+        time_limit_s: wall-clock seconds of the exact search; a beam is tried when they are over.
 
     References:
-        COSMA (arXiv 2311.18246), equations 13-15. The safe moves are those of Liu's
-        pebbling of trees (1987), which hold for graphs as memory is submodular over downsets.
+        COSMA (arXiv 2311.18246), equations 13-15.
     """
-    memory = Memory(problem)
     deadline = time.monotonic() + time_limit_s
-    ready = tuple(op for op in range(memory.count) if memory.is_ready(0, op))
+    parts = segments(problem)
+    shapes = [part.problem.shape for part in parts]
+    known: dict[object, PeakOrder] = {}
+    for shape, part in zip(shapes, parts, strict=True):
+        if shape not in known:
+            left = (deadline - time.monotonic()) / (len(set(shapes)) - len(known))
+            known[shape] = _segment_peak(part.problem, left)
+    found = [known[shape] for shape in shapes]
+    order = tuple(part.operators[op] for part, peak in zip(parts, found, strict=True)
+                  for op in peak.order)  # fmt: skip
+    peak, bound = max(p.peak_bytes for p in found), max(p.bound_bytes for p in found)
+    return PeakOrder(order, peak, min(peak, bound))
+
+
+def _segment_peak(problem: Problem, seconds: float) -> PeakOrder:
+    """Forward, then backward: one direction is often much narrower than the other."""
+    bound = 0
+    for backward, share in ((False, 0.1), (True, 0.3), (False, 0.6)):
+        found = _exact_peak(problem, seconds * share, backward=backward)
+        if found.order:
+            return found
+        bound = max(bound, found.bound_bytes)
+    orders = (problem.default_order, beam_order(problem))
+    best = min(orders, key=lambda order: peak_of(problem, order))
+    return PeakOrder(best, peak_of(problem, best), bound)
+
+
+def _exact_peak(problem: Problem, seconds: float, *, backward: bool) -> PeakOrder:
+    """Visits downsets by increasing peak: the first complete one is optimal.
+
+    Moves that cannot hurt are taken at once, see `settle`. Without an order if time is over.
+    """
+    memory = Memory(problem, backward=backward)
+    deadline = time.monotonic() + seconds
     threshold = problem.required_bytes
-    queue = [(threshold, 0, 0, State(0, 0, ready, (), None))]
+    queue = [(threshold, 0, 0, memory.start())]
     seen: set[int] = set()
     serial = 0
     while queue and time.monotonic() < deadline:
@@ -104,7 +146,8 @@ def minimum_peak(problem: Problem, *, time_limit_s: float = 20.0) -> PeakOrder:
         threshold = max(threshold, needed)
         state = settle(memory, state, threshold)
         if state.done == memory.full:
-            return PeakOrder(state.order(), threshold, threshold)
+            order = state.order()
+            return PeakOrder(order[::-1] if backward else order, threshold, threshold)
         if state.done in seen:
             continue
         seen.add(state.done)
@@ -114,8 +157,7 @@ def minimum_peak(problem: Problem, *, time_limit_s: float = 20.0) -> PeakOrder:
                 serial += 1
                 entry = (max(threshold, peak), -state.done.bit_count() - 1, serial)
                 heapq.heappush(queue, (*entry, step(memory, state, (op,), alive)))
-    order = beam_order(problem)
-    return PeakOrder(order, peak_of(problem, order), threshold)
+    return PeakOrder((), 0, threshold)
 
 
 def settle(memory: Memory, state: State, budget: int) -> State:
@@ -124,6 +166,9 @@ def settle(memory: Memory, state: State, budget: int) -> State:
     A run of operators that stays within the budget and ends with no more bytes than it began
     with is safe: memory is submodular over downsets, so whatever any schedule runs later needs
     no more after the run than without it.
+
+    References:
+        The argument is that of Liu's pebbling of trees (1987).
     """
     while True:
         for run, alive in (_descent(memory, state, op, budget) for op in state.ready):
@@ -163,8 +208,7 @@ def step(memory: Memory, state: State, run: tuple[int, ...], alive: int) -> Stat
 def beam_order(problem: Problem, width: int = BEAM) -> tuple[int, ...]:
     """A good order: the `width` states of smallest (peak, bytes alive) go on at each step."""
     memory = Memory(problem)
-    ready = tuple(op for op in range(memory.count) if memory.is_ready(0, op))
-    beam = [(0, State(0, 0, ready, (), None))]
+    beam = [(0, memory.start())]
     for _ in range(memory.count):
         best: dict[int, tuple[int, int, State, int]] = {}
         for peak, state in beam:
