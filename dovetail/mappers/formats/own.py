@@ -57,7 +57,7 @@ def to_text(mappings: Table[str, Mapping], accelerator: str = "") -> str:
 
 def _entry(mapping: Mapping, indent: str) -> list[str]:
     lines = [f"{indent}  nest:" if mapping.nodes else f"{indent}  nest: []"]
-    lines += [f"{indent}  - {_flow(_fields(node))}" for node in mapping.nodes]
+    lines += [f"{indent}  - {_flow(fields_of(node))}" for node in mapping.nodes]
     if mapping.operator:
         return [f"{indent}- operator: {_flow(mapping.operator)}", *lines]
     lines.append(f"{indent}  children:")
@@ -66,7 +66,8 @@ def _entry(mapping: Mapping, indent: str) -> list[str]:
     return [f"{indent}- {lines[0].strip()}", *lines[1:]]
 
 
-def _fields(node: Node) -> dict[str, object]:
+def fields_of(node: Node) -> dict[str, object]:
+    """Keys and values of a node, as the file has them."""
     if isinstance(node, Keep):
         return {"keep": list(node.tensors), "in": node.memory}
     if isinstance(node, Temporal):
