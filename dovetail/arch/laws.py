@@ -64,6 +64,19 @@ def legal(law: Mapping[str, Any]) -> str:
     return "a text"
 
 
+def short(law: Mapping[str, Any]) -> str:
+    """The same for a narrow column."""
+    match law["kind"]:
+        case "number":
+            text = f"{law['low']:,g} to {law['high']:,g} {law['unit']}".rstrip()
+            return ", ".join([text, *law["words"]])
+        case "flag":
+            return "true, false"
+        case "choice" | "names":
+            return ", ".join(law["choices"]) or "names"
+    return ""
+
+
 def checked(where: str, law: Mapping[str, Any], value: object) -> Any:
     """A value in the form that its field holds.
 

@@ -143,6 +143,12 @@ class SpatialArray:
         return math.prod(size for name, size in self.dimensions if name not in store.serves)
 
     @property
+    def sram_bytes(self) -> float:
+        """Capacity of all instances of all memories that have one."""
+        limited = (s for s in self.stores if math.isfinite(s.capacity_bytes))
+        return sum(store.capacity_bytes * self.instances(store) for store in limited)
+
+    @property
     def technology(self) -> Technology:
         """Energies and areas at the design's node."""
         return Technology(self.node_nm)
@@ -172,12 +178,14 @@ class SpatialArray:
         yield "array.DIM", "", "1 to 65,536 PEs", "size of a dimension of the array"
         yield "unrolls.DIM", "none", "ranks", "ranks that a mapping may lay along it"
         for field in dataclasses.fields(SpatialArray):
-            if field.metadata["kind"] not in ("array", "memories", "unrolls"):
+            if field.metadata["kind"] not in ("array", "memories", "unrolls") and (
+                field.name != "derived"
+            ):
                 yield spatial_form.described("", field)
-        yield "memories.NAME.capacity_kib", "unlimited", "a number of KiB", "instead of bytes"
+        yield "memories.M.capacity_kib", "unlimited", "KiB", "instead of capacity_bytes"
         for field in dataclasses.fields(Store):
-            if field.name != "name":
-                yield spatial_form.described("memories.NAME.", field)
+            if field.name not in ("name", "derived"):
+                yield spatial_form.described("memories.M.", field)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> SpatialArray:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dovetail.arch.laws import NAME, UNLIMITED, checked, legal, number
+from dovetail.arch.laws import NAME, UNLIMITED, checked, legal, number, short
 from dovetail.arch.systolic import shorten
 from dovetail.errors import AcceleratorError
 
@@ -32,7 +32,7 @@ def described(prefix: str, field: dataclasses.Field[Any]) -> tuple[str, str, str
     default = "" if missing else str(_scalar(field.default, law))
     if field.name.endswith("_pj"):
         default = "by technology"
-    return prefix + field.name, default, legal(law), law["doc"]
+    return prefix + field.name, default, short(law), law["doc"]
 
 
 def nested(values: Mapping[str, Any], source: str) -> dict[str, Any]:

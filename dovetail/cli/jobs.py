@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dovetail.arch import presets
 from dovetail.arch.systolic import SystolicArray
 from dovetail.building.adapt import adapted, obstacles
 from dovetail.building.twin import Twin, make_twin, verify
@@ -115,7 +116,7 @@ def job_of(
     """
     study, hash_sign, number = spec.rpartition("#")
     if not hash_sign:
-        design = load_accelerator(spec, overrides)
+        design = presets.as_systolic(load_accelerator(spec, overrides), "the RTL")
         return _random_job(design, network or NETWORK, images, seed)
     if network is not None:
         raise ProblemError(f"--network {network}: '{spec}' has a network of its own")

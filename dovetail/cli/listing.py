@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from dovetail.cli.options import examples
 from dovetail.cli.output import engineering, make_table, printable, show
 from dovetail.errors import DovetailError, UnknownNameError
+
+if TYPE_CHECKING:
+    from dovetail.arch.accelerator import Accelerator
 
 
 def register(app: typer.Typer) -> None:
@@ -24,21 +27,28 @@ def list_command(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT", help="networks, accelerators, parameters (of them), agents or envs."
+            metavar="WHAT",
+            help="networks, accelerators, parameters (of them), mappers, agents or envs.",
         ),
     ],
 ) -> None:
-    """List networks, accelerators, their parameters, agents or environments."""
-    listings: dict[str, Callable[[], Table]] = {
+    """List networks, accelerators, their parameters, mappers, agents or environments."""
+    listings: dict[str, Callable[[], Table | dict[str, Table]]] = {
         "networks": _networks,
         "accelerators": _accelerators,
         "parameters": _parameters,
+        "mappers": _mappers,
         "agents": _agents,
         "envs": _envs,
     }
     if what not in listings:
         raise UnknownNameError("list", what, listings)
-    show(listings[what]())
+    found = listings[what]()
+    tables = found if isinstance(found, dict) else {"": found}
+    for position, (title, table) in enumerate(tables.items()):
+        if position:
+            print()
+        show(table, title)
 
 
 def _words(*columns: str) -> Table:
@@ -64,29 +74,47 @@ def _accelerators() -> Table:
         "SRAM",
         "DRAM",
         "clock",
-        "node",
         "mm2",
         "what it is",
     )
     table = make_table(columns, words=("accelerator", "array", "what it is"))
     for name in presets.names():
         a = presets.load(name)
-        sram = a.input_sram_kib + a.weight_sram_kib + a.output_sram_kib
+        array, sram_kib, dram = _described(a)
         table.add_row(
             name,
-            f"{a.arrays} x " * (a.arrays > 1) + f"{a.rows} x {a.cols} {a.dataflow}",
+            array,
             engineering(2e6 * a.peak_macs_per_cycle * a.clock_mhz, "OPS"),
-            f"{sram / 1024:g} MiB" if sram >= 1024 else f"{sram:g} KiB",
-            f"{a.dram_gb_per_s:g} GB/s {a.dram}",
+            f"{sram_kib / 1024:.4g} MiB" if sram_kib >= 1024 else f"{sram_kib:.4g} KiB",
+            dram,
             f"{a.clock_mhz:g} MHz",
-            f"{a.node_nm:g} nm",
             f"{a.area_mm2:.3g}",
             presets.title(name),
         )
     return table
 
 
-def _parameters() -> Table:
+def _described(a: Accelerator) -> tuple[str, float, str]:
+    """Array, KiB of all memories on chip, and what is off chip."""
+    from dovetail.arch.spatial import SpatialArray
+    from dovetail.arch.systolic import SystolicArray
+
+    if isinstance(a, SystolicArray):
+        arrays = f"{a.arrays} x " * (a.arrays > 1)
+        sram = a.input_sram_kib + a.weight_sram_kib + a.output_sram_kib
+        return f"{arrays}{a.rows} x {a.cols} {a.dataflow}", sram, _dram(a, a.dram)
+    if isinstance(a, SpatialArray):
+        array = " x ".join(f"{size} {name}" for name, size in a.dimensions)
+        return array, a.sram_bytes / 1024, _dram(a, a.dram)
+    return a.family, 0.0, _dram(a, "")
+
+
+def _dram(a: Accelerator, kind: str) -> str:
+    return f"{a.dram_bytes_per_cycle * a.clock_mhz / 1e3:.4g} GB/s {kind}".rstrip()
+
+
+def _parameters() -> dict[str, Table]:
+    from dovetail.arch.spatial import SpatialArray
     from dovetail.arch.systolic import SystolicArray
 
     table = _words("parameter", "default", "legal", "meaning")
@@ -96,6 +124,22 @@ def _parameters() -> Table:
         if "low" in law:
             legal = f"{law['low']:,} to {law['high']:,} {law['unit']}".strip()
         table.add_row(field.name, f"{field.default}", legal, law["doc"])
+    spatial = _words("parameter", "default", "legal", "meaning")
+    for row in SpatialArray.parameters():
+        spatial.add_row(*row)
+    return {
+        "systolic arrays (family: systolic)": table,
+        "spatial arrays (family: spatial); DIM is a dimension, M a memory": spatial,
+    }
+
+
+def _mappers() -> Table:
+    from dovetail.arch import presets
+    from dovetail.flows import family_named
+
+    table = _words("family", "mappers, the default first")
+    for name in presets.families():
+        table.add_row(name, printable(", ".join(family_named(name).mappers())))
     return table
 
 

@@ -35,7 +35,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a parameter (dovetail list parameters), repeatable: --set rows=32.",
+        help="Override a parameter (dovetail list parameters), repeatable: --set rows=32 or "
+        "--set memories.glb.capacity_kib=64.",
     ),
 ]
 BatchOption = Annotated[
@@ -60,15 +61,17 @@ FidelityOption = Annotated[
     ),
 ]
 MapperOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="NAME", help="How tilings are chosen: exhaustive, or greedy as in searches."
+        metavar="NAME",
+        help="How operators are mapped: dovetail list mappers.",
+        show_default="the family's first",
     ),
 ]
 MappingOption = Annotated[
     str,
     typer.Option(
-        "--objective", metavar="NAME", help="What each tiling minimises: latency, energy or edp."
+        "--objective", metavar="NAME", help="What each mapping minimises: latency, energy or edp."
     ),
 ]
 SeedOption = Annotated[

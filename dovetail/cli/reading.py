@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from dovetail.arch.systolic import SystolicArray
+from dovetail.arch.accelerator import Accelerator
 from dovetail.cli.output import engineering, make_table, printable
 from dovetail.ir.network import Network
 from dovetail.ir.report import OperatorReport, Report
 
-STALLS = ("tiling", "fill", "drain", "memory")
+STALLS = {
+    "systolic": ("tiling", "fill", "drain", "memory"),
+    "spatial": ("padding", "fill", "drain", "memory"),
+    "system": ("padding", "tiling", "fill", "drain", "memory"),
+}
 OPERANDS = ("input", "weight", "output")
 
 COLUMNS = ("operator", "kind", "engine", "cycles", "share", "util", "stalls", "DRAM", "energy")
@@ -25,10 +29,11 @@ WIDE_TERMINAL = 100
 
 def operator_rows(report: Report) -> list[dict[str, object]]:
     """One flat row per operator, for CSV."""
-    return [_flat(op) for op in report.operators]
+    causes = STALLS.get(str(report.accelerator.get("family", "systolic")), STALLS["system"])
+    return [_flat(op, causes) for op in report.operators]
 
 
-def _flat(op: OperatorReport) -> dict[str, object]:
+def _flat(op: OperatorReport, causes: Sequence[str]) -> dict[str, object]:
     return {
         "name": op.name,
         "kind": op.kind,
@@ -39,7 +44,7 @@ def _flat(op: OperatorReport) -> dict[str, object]:
         "cycles": op.cycles,
         "compute_cycles": op.compute_cycles,
         "utilization": op.utilization,
-        **{f"stall_{cause}": op.stall_cycles.get(cause, 0) for cause in STALLS},
+        **{f"stall_{cause}": op.stall_cycles.get(cause, 0) for cause in causes},
         **{f"dram_{operand}_bytes": op.dram_bytes.get(operand, 0) for operand in OPERANDS},
         "energy_pj": sum(op.energy_pj.values()),
     }
@@ -138,23 +143,30 @@ def _engines(report: Report) -> str:
     )
 
 
-def deployment(network: Network, accelerator: SystolicArray) -> str:
+def deployment(network: Network, accelerator: Accelerator) -> str:
     """A line on the number formats that the network's tensors run in."""
+    widths = accelerator.to_dict()
+    if "input_bits" not in widths:
+        return "every core runs tensors at its own operand widths"
     kept = sorted({str(t.format) for t in network.tensors if t.format.kind == "int"})
     floating = sorted({str(t.format) for t in network.tensors if t.format.kind != "int"})
-    a = accelerator
+    sums = widths.get("accumulator_bits", widths.get("sum_bits"))
     parts = []
     if floating:
         parts.append(
-            f"{', '.join(floating)} tensors deployed as {a.weight_bits}-bit weights and "
-            f"{a.input_bits}-bit activations, {a.accumulator_bits}-bit sums"
+            f"{', '.join(floating)} tensors deployed as {widths['weight_bits']}-bit weights and "
+            f"{widths['input_bits']}-bit activations, {sums}-bit sums"
         )
     if kept:
-        parts.append(f"{', '.join(kept)} tensors kept as they are")
+        fits = "kept as they are" if accelerator.family == "systolic" else "in the PEs' width"
+        parts.append(f"{', '.join(kept)} tensors {fits}")
     return "; ".join(parts)
 
 
 def _machine(report: Report) -> str:
     a = report.accelerator
+    if a.get("family", "systolic") != "systolic":
+        sizes = [str(size) for key, size in a.items() if key.startswith("array.")]
+        return f"{a['name']}: {' x '.join(sizes)}" if sizes else str(a["name"])
     arrays = f"{a['arrays']} x " if a["arrays"] != 1 else ""
     return f"{a['name']}: {arrays}{a['rows']} x {a['cols']} {a['dataflow']}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dovetail.arch.systolic import SystolicArray
+from dovetail.arch.accelerator import Accelerator
 from dovetail.cli.options import (
     OUTPUT,
     SeedOption,
@@ -257,7 +257,7 @@ def demo_command(
 def problem_spec(
     env: str,
     fields: Mapping[str, object],
-    base: SystolicArray | None,
+    base: Accelerator | None,
     objectives: Sequence[str] | None,
     constraints: Sequence[str] | None,
 ) -> dict[str, object]:

@@ -15,6 +15,7 @@ from dovetail.cli.options import (
     MapperOption,
     MappingOption,
     NetworkArgument,
+    SeedOption,
     SetOption,
     examples,
     extents,
@@ -22,11 +23,13 @@ from dovetail.cli.options import (
 )
 from dovetail.cli.output import check_outputs, console, save_json, save_rows, show
 from dovetail.cli.reading import deployment, operator_rows, report_table, summary
-from dovetail.errors import FidelityError, ToolError
+from dovetail.errors import FidelityError, MappingError, ToolError
 
 if TYPE_CHECKING:
-    from dovetail.arch.systolic import SystolicArray
-    from dovetail.flow import MappedNetwork
+    from dovetail.arch.accelerator import Accelerator
+    from dovetail.flow import Mapped, MappedNetwork
+    from dovetail.ir.mapping import Mapping
+    from dovetail.ir.network import Network
 
 EXAMPLES = examples(
     "dovetail simulate resnet50 --accelerator gemmini",
@@ -34,6 +37,8 @@ EXAMPLES = examples(
     "dovetail simulate resnet18 --fidelity cycle --trace trace.json",
     "dovetail simulate resnet8 --set machine=rtl --fidelity cycle --trace trace.json --gates",
     "dovetail simulate bert_base --batch 8 --json - | jq .total.cycles",
+    "dovetail simulate alexnet -a eyeriss_v1 --objective energy",
+    "dovetail simulate resnet8 -a simba --set memories.global_buffer.capacity_kib=128",
 )
 
 
@@ -49,8 +54,31 @@ def simulate_command(
     fidelity: FidelityOption = "estimate",
     batch: BatchOption = None,
     dims: DimOption = None,
-    mapper: MapperOption = "exhaustive",
+    mapper: MapperOption = None,
     objective: MappingOption = "latency",
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F",
+            help="Replay the mappings of a file that dovetail map wrote; operators that it does "
+            "not name are mapped as usual. Of spatial arrays.",
+        ),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit",
+            metavar="S",
+            help="Seconds of the mapper for each distinct operator. Of spatial arrays.",
+            min=0.001,
+            show_default="30",
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    workers: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=256, help="Processes that map. Of spatial arrays."),
+    ] = 1,
     top: Annotated[
         int,
         typer.Option(
@@ -97,22 +125,25 @@ def simulate_command(
     ] = False,
 ) -> None:
     """Simulate a network on an accelerator: cycles, stalls, traffic and energy per operator."""
-    from dovetail.flow import check_fidelity, map_network, read_report
+    from dovetail.flow import Request, check_fidelity, family_of, map_network
     from dovetail.networks.registry import load_network
 
-    check_fidelity(fidelity)
     if trace is not None and fidelity != "cycle":
         raise FidelityError("--trace shows a simulation: add --fidelity cycle")
     if gates and trace is None:
         raise FidelityError("--gates shows instructions in a trace: add --trace FILE")
     outputs = {"--json": json_path, "--csv": csv_path, "--trace": trace}
-    check_outputs(outputs, inputs=(network, accelerator))
+    check_outputs(outputs, inputs=(network, accelerator, *([mapping] if mapping else [])))
     chosen = load_accelerator(accelerator, overrides)
+    check_fidelity(fidelity, family_of(chosen))
     net = load_network(network, batch=batch, dims=extents(dims))
     if gates:
         _require_gates(chosen)
-    mapped = map_network(net, chosen, objective=objective, mapper=mapper)
-    report = read_report(mapped, fidelity)
+    given = _mappings(mapping, net, chosen) if mapping is not None else {}
+    mapped = map_network(
+        net, chosen, request=Request(objective, mapper, seed, limit, given, workers)
+    )
+    report = mapped.report(fidelity)
     if json_path is not None:
         save_json(json_path, report.to_dict())
     if csv_path is not None:
@@ -124,9 +155,25 @@ def simulate_command(
         print(f"\n{summary(report)}\n{deployment(net, chosen)}")
 
 
-def _require_gates(design: SystolicArray) -> None:
+def _mappings(path: str, network: Network, accelerator: Accelerator) -> dict[str, Mapping]:
+    """Loop nests by operator of a file."""
+    from dovetail.arch.spatial import SpatialArray
+    from dovetail.mappers.formats import read_mappings
+
+    if not isinstance(accelerator, SpatialArray):
+        raise MappingError(
+            f"--mapping {path}: accelerator '{accelerator.name}' is of family "
+            f"'{accelerator.family}'; mappings of files are loop nests of spatial arrays"
+        )
+    einsums = {op.name: op.einsum for op in network.operators if op.einsum is not None}
+    return read_mappings(path, einsums, accelerator)
+
+
+def _require_gates(chosen: Accelerator) -> None:
+    from dovetail.arch.presets import as_systolic
     from dovetail.sim.simulators import require_tools
 
+    design = as_systolic(chosen, "--gates")
     if design.machine != "rtl":
         raise FidelityError(
             f"accelerator '{design.name}' has machine = {design.machine}: only machine = rtl has "
@@ -135,10 +182,11 @@ def _require_gates(design: SystolicArray) -> None:
     require_tools("verilator")
 
 
-def _write_trace(path: str, mapped: MappedNetwork, gates: bool) -> None:
-    from dovetail.flow import timings
+def _write_trace(path: str, mapped: Mapped, gates: bool) -> None:
+    from dovetail.flow import MappedNetwork, timings
     from dovetail.sim.trace import write_trace
 
+    assert isinstance(mapped, MappedNetwork)  # no other family has the fidelity `cycle`
     if mapped.layers is not None:
         _write_rtl_trace(path, mapped, gates)
         return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dovetail.arch import presets
+from dovetail.arch.accelerator import Accelerator
 from dovetail.arch.systolic import SystolicArray
 from dovetail.cli.options import (
     OUTPUT,
@@ -31,7 +32,7 @@ from dovetail.cli.options import (
     scalar,
 )
 from dovetail.cli.output import check_outputs, console, make_table, save_rows, show
-from dovetail.errors import MappingError, ProblemError
+from dovetail.errors import AcceleratorError, MappingError, ProblemError
 from dovetail.ir.report import Report
 from dovetail.ir.space import Value
 
@@ -73,7 +74,7 @@ def sweep_command(
     fidelity: FidelityOption = "estimate",
     batch: BatchOption = None,
     dims: DimOption = None,
-    mapper: MapperOption = "exhaustive",
+    mapper: MapperOption = None,
     objective: MappingOption = "latency",
     csv_path: Annotated[
         str | None,
@@ -110,7 +111,7 @@ def sweep_command(
     points = list(_points(lists, pairwise))
     net = load_network(network, batch=batch, dims=extents(dims))
 
-    def cost(design: SystolicArray) -> Report:
+    def cost(design: Accelerator) -> Report:
         return simulate(net, design, fidelity=fidelity, objective=objective, mapper=mapper)
 
     rows, title = _rows(base, points, cost), f"{net.name} on {base.name}"
@@ -124,31 +125,39 @@ def sweep_command(
         show(_table(rows, list(lists)), title)
 
 
-def _rows(base: SystolicArray, points: Sequence[Mapping[str, Value]], cost: Any) -> list[Row]:
+def _rows(base: Accelerator, points: Sequence[Mapping[str, Value]], cost: Any) -> list[Row]:
     terminal = console(stderr=True)
     quiet = not terminal.is_terminal
     return [
-        _row(point, replace(base, **point), cost)  # type: ignore[arg-type]  # _values checks types
+        _row(point, base, cost)
         for point in track(points, "sweep", transient=True, console=terminal, disable=quiet)
     ]
 
 
-def _row(point: Mapping[str, Value], design: SystolicArray, cost: Any) -> Row:
+def _row(point: Mapping[str, Value], base: Accelerator, cost: Any) -> Row:
     """Knob values, metrics (None if illegal) and the reason why the design is illegal."""
-    reasons = design.validate()
     report: Report | None = None
-    if not reasons:
-        try:
-            report = cost(design)
-        except MappingError as error:
-            reasons = [str(error)]
+    reasons: list[str] = []
+    try:
+        design = _altered(base, point)
+        reasons = design.validate()
+        report = None if reasons else cost(design)
+    except (AcceleratorError, MappingError) as error:
+        reasons = [str(error)]
     names = ("cycles", "latency_ms", "energy_pj", "utilization")
     metrics = {name: report.total[name] if report else None for name in names}
     area = report.area_mm2 if report else None
     return {**point, **metrics, "area_mm2": area, "illegal": reasons[0] if reasons else ""}
 
 
-def _values(base: SystolicArray, key: str, text: str) -> list[Value]:
+def _altered(base: Accelerator, point: Mapping[str, Value]) -> Accelerator:
+    """The base with a point's values; of a systolic array perhaps out of their ranges."""
+    if isinstance(base, SystolicArray):
+        return dataclasses.replace(base, **point)  # type: ignore[arg-type]  # _values checks types
+    return base.replace(point, "--vary")
+
+
+def _values(base: Accelerator, key: str, text: str) -> list[Value]:
     """Values of one parameter; of its type, but perhaps out of its range.
 
     Raises:
@@ -158,11 +167,14 @@ def _values(base: SystolicArray, key: str, text: str) -> list[Value]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise ProblemError(f"--vary {key}={text}: needs values separated by commas")
+    if not isinstance(base, SystolicArray):
+        base.replace({key: scalar(parts[0])}, "--vary")  # raises where no value would be legal
+        return [scalar(part) for part in parts]
     types = {field.name: field.type for field in SystolicArray.parameters()}
     return [_typed(base, key, part, types.get(key)) for part in parts]
 
 
-def _typed(base: SystolicArray, key: str, text: str, wanted: object) -> Value:
+def _typed(base: Accelerator, key: str, text: str, wanted: object) -> Value:
     value = text if wanted == "str" else scalar(text)
     if wanted == "int" and isinstance(value, float) and value.is_integer():
         return int(value)

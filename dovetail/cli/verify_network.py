@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dovetail.arch import presets
 from dovetail.cli.options import (
     OUTPUT,
     SeedOption,
@@ -110,7 +111,9 @@ def _design(accelerator: str | None, overrides: list[str] | None) -> SystolicArr
     from dovetail.verify.networks import MICRO
 
     if accelerator is not None:
-        return load_accelerator(accelerator, ["machine=rtl", *(overrides or ())])
+        presets.as_systolic(presets.load(accelerator), "the RTL")
+        chosen = load_accelerator(accelerator, ["machine=rtl", *(overrides or ())])
+        return presets.as_systolic(chosen, "the RTL")
     chosen = MICRO.replace(assignments(overrides, "--set"))
     if reasons := chosen.validate():
         raise AcceleratorError(f"accelerator '{chosen.name}' is illegal: {reasons[0]}")

@@ -24,7 +24,11 @@ def family_of(accelerator: Accelerator) -> Family:
     Raises:
         AcceleratorError: if no package here has it, or it cannot be loaded.
     """
-    name = accelerator.family
+    return family_named(accelerator.family)
+
+
+def family_named(name: str) -> Family:
+    """A family by name; raises as `family_of` does."""
     if name in FAMILIES:
         module, _, attribute = FAMILIES[name].partition(":")
         return cast("Family", getattr(import_module(module), attribute))
@@ -36,7 +40,7 @@ def family_of(accelerator: Accelerator) -> Family:
                 f"accelerator family '{name}' from {point.value} fails: "
                 f"{type(error).__name__}: {error}"
             ) from error
-    raise AcceleratorError(f"accelerator '{accelerator.name}' is of unknown family '{name}'")
+    raise AcceleratorError(f"unknown accelerator family '{name}'")
 
 
 def check_fidelity(fidelity: str, family: Family) -> None:
