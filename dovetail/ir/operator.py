@@ -51,8 +51,9 @@ class Einsum:
     """output[...] += product of operands[...], over the whole iteration space of the ranks.
 
     Rank names are the field's: N batch, G groups, K output channels, C input channels,
-    P Q output rows and columns, R S kernel rows and columns. A matrix product M x N x K is
-    P = M, K = N, C = K. Other names are legal for operators that no convolution can express.
+    P Q output rows and columns, R S kernel rows and columns; O output depth and T kernel depth of
+    a 3-D convolution. A matrix product M x N x K is P = M, K = N, C = K. Other names are legal for
+    operators that no convolution can express.
 
     Attributes:
         ranks: (name, extent) pairs, outer to inner.

@@ -49,6 +49,55 @@ class Window:
         return p, q
 
 
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A sliding window of any number of dimensions; every attribute has one entry per dimension.
+
+    Attributes:
+        kernel: extents.
+        stride: steps.
+        begin: zeros before the input.
+        end: zeros behind it.
+        dilation: distances of neighbouring taps.
+        ceil: whether output extents are rounded up.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    dilation: tuple[int, ...]
+    ceil: bool = False
+
+    def __post_init__(self) -> None:
+        numbers = (self.kernel, self.stride, self.begin, self.end, self.dilation)
+        if len({len(entries) for entries in numbers}) != 1:
+            raise NetworkError(f"window {self}: its entries differ in number of dimensions")
+        if max(max(entries) for entries in numbers) > MAX_STEP:
+            raise NetworkError(f"window {self}: no number may exceed 2^31")
+
+    @property
+    def flat(self) -> Window | None:
+        """The same as a window over rows and columns; None of another rank."""
+        if len(self.kernel) != 2:
+            return None
+        pads = (self.begin[0], self.begin[1], self.end[0], self.end[1])
+        kernel, stride, dilation = self.kernel, self.stride, self.dilation
+        return Window(
+            (kernel[0], kernel[1]), (stride[0], stride[1]), pads, (dilation[0], dilation[1])
+        )
+
+    def outputs(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """Output extents over an input of `sizes`.
+
+        Raises:
+            NetworkError: if the window does not fit the padded input.
+        """
+        return window_outputs(
+            sizes, self.kernel, self.stride, self.begin, self.end, self.dilation, ceil=self.ceil
+        )
+
+
 def window_outputs(
     sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], begin: Sequence[int],
     end: Sequence[int], dilation: Sequence[int], *, ceil: bool = False,

@@ -12,10 +12,11 @@ import numpy as np
 
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
-from dovetail.ir.operator import Affine, Einsum, Operator
+from dovetail.ir.operator import Einsum, Operator
 from dovetail.ir.schedule import Placement, Schedule
 from dovetail.ir.space import IntArray
 from dovetail.ir.tensor import Tensor
+from dovetail.mappers.planar import DEPTH_RANKS, RANKS, planar
 from dovetail.sim.columns import ENGINES, Op
 
 FUSIBLE = frozenset(
@@ -25,7 +26,6 @@ FUSIBLE = frozenset(
 )
 """Elementwise kinds; further operands must be parameters."""
 
-RANKS = ("G", "N", "K", "C", "P", "Q", "R", "S")
 PARTIAL_READERS = frozenset({"gather", "slice", "split"})
 """Operators that read only what they return, not their whole input."""
 
@@ -110,33 +110,24 @@ def _row(network: Network, placement: Placement) -> IntArray:
 
 
 def _fill_einsum(network: Network, op: Operator, einsum: Einsum, row: IntArray) -> None:
-    strange = [name for name, _ in einsum.ranks if name not in RANKS]
+    strange = [name for name, _ in einsum.ranks if name not in (*RANKS, *DEPTH_RANKS)]
     if strange or len(einsum.operands) != 2:
         raise MappingError(
             f"operator '{op.name}' has {len(einsum.operands)} factors over ranks "
-            f"{[name for name, _ in einsum.ranks]}: an array runs two factors over {list(RANKS)}"
+            f"{[name for name, _ in einsum.ranks]}: an array runs two factors over {list(RANKS)} "
+            f"and {list(DEPTH_RANKS)}"
         )
-    for rank in RANKS:
-        row[Op[rank]] = einsum.extent(rank)
     moving, weight = (network.tensor[access.tensor] for access in einsum.operands)
     row[Op.INPUT_BITS], row[Op.WEIGHT_BITS] = _bits(moving), _bits(weight)
-    axes = (("P", "R", "H", Op.PAD_TOP, Op.HEIGHT), ("Q", "S", "W", Op.PAD_LEFT, Op.WIDTH))
-    for output, kernel, letter, pad, size in axes:
-        index, extent = _axis(einsum, moving, output, kernel)
-        row[Op[f"STRIDE_{letter}"]] = max(1, index.coefficient(output))
-        row[Op[f"DILATION_{letter}"]] = max(1, index.coefficient(kernel))
-        row[pad] = -index.offset
-        row[size] = extent
-
-
-def _axis(einsum: Einsum, moving: Tensor, output: str, kernel: str) -> tuple[Affine, int]:
-    """Index of the input dimension that slides with `output`, and its extent."""
-    indices = einsum.operands[0].indices
-    for position, index in enumerate(indices):
-        if index.coefficient(kernel):
-            # A 1-D convolution sees its tensors with a last extent of 1.
-            return index, (*moving.shape, 1)[position]
-    return Affine(((output, 1),)), einsum.extent(output)
+    view = planar(einsum, moving)
+    for rank, extent in view.extents.items():
+        row[Op[rank]] = extent
+    axes = (
+        (view.rows, Op.STRIDE_H, Op.DILATION_H, Op.PAD_TOP, Op.HEIGHT),
+        (view.columns, Op.STRIDE_W, Op.DILATION_W, Op.PAD_LEFT, Op.WIDTH),
+    )
+    for axis, *columns in axes:
+        row[columns] = axis.stride, axis.dilation, axis.padding, axis.size
 
 
 def streamed_elements(network: Network, placement: Placement) -> tuple[int, int]:

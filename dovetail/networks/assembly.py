@@ -17,6 +17,7 @@ from dovetail.errors import NetworkError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Access, Affine, Einsum, Operator
 from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
+from dovetail.ir.window import Windows
 from dovetail.networks import operators
 from dovetail.networks.operators import Window
 from dovetail.networks.shapes import MAX_RANK, Shape, broadcast
@@ -96,18 +97,20 @@ class Assembler:
         self._append(operators.vector(name, kind, read, written, work_elements=work, window=window))
 
     def conv(
-        self, name: str, x: Value, weight: Value, output: Value, window: Window,
+        self, name: str, x: Value, weight: Value, output: Value, window: Windows,
         groups: int = 1, bias: Value | None = None,
     ) -> None:  # fmt: skip
-        """Adds a convolution of one or two spatial dimensions.
+        """Adds a convolution of one to three spatial dimensions.
 
         A 1-D one is accessed as if its tensors had a last extent of 1.
         """
         image, kernel, result = (_as_image(self._tensor(v)) for v in (x, weight, output))
         offset = self._tensor(bias) if bias else None
-        self._append(
-            operators.conv2d(self._fresh(name), image, kernel, result, window, groups, offset)
-        )
+        name = self._fresh(name)
+        if len(window.kernel) == 3:
+            self._append(operators.conv3d(name, image, kernel, result, window, groups, offset))
+            return
+        self._append(operators.conv2d(name, image, kernel, result, _flat(window), groups, offset))
 
     def matmul(
         self, name: str, a: Value, b: Value, output: Value, *, bias: Value | None = None,
@@ -248,6 +251,16 @@ class Assembler:
 
 def _as_image(tensor: Tensor) -> Tensor:
     return replace(tensor, shape=(*tensor.shape, 1)) if len(tensor.shape) == 3 else tensor
+
+
+def _flat(window: Windows) -> Window:
+    """The window over rows and columns; a 1-D one is a column wide."""
+    numbers = (window.kernel, window.stride, window.begin, window.end, window.dilation)
+    kernel, stride, begin, end, dilation = (
+        (entries[0], entries[1] if len(entries) > 1 else fill)
+        for entries, fill in zip(numbers, (1, 1, 0, 0, 1), strict=True)
+    )
+    return Window(kernel, stride, (*begin, *end), dilation)
 
 
 def _slices_follow(lead: Shape, lead_b: Shape) -> bool:

@@ -12,7 +12,16 @@ from dovetail.ir.operator import Operator
 from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
 from dovetail.networks import operators
 from dovetail.networks.operators import Window
-from dovetail.networks.windows import Padding, Pair, axis_index, broadcast, make_window, output_size
+from dovetail.networks.windows import (
+    Padding,
+    Pair,
+    Triple,
+    axis_index,
+    broadcast,
+    make_window,
+    make_windows,
+    output_size,
+)
 
 POOL_KINDS = ("maxpool", "avgpool")
 NORM_PARAMETERS = {
@@ -93,11 +102,7 @@ class NetworkBuilder:
         """
         name = self._unique(name)
         n, c, h, w = self._shape4(name, x)
-        if groups < 1 or c % groups or channels % groups:
-            raise NetworkError(
-                f"operator '{name}': groups {groups} must divide input channels {c} and output "
-                f"channels {channels}"
-            )
+        _check_groups(name, c, channels, groups)
         window = make_window(name, (h, w), kernel, stride, padding, dilation)
         p, q = output_size(name, window, h, w)
         weight = self._parameter(f"{name}.weight", (channels, c // groups, *window.kernel))
@@ -105,6 +110,35 @@ class NetworkBuilder:
         output = self._tensor(name, (n, channels, p, q))
         return self._append(
             operators.conv2d(name, self._get(x), weight, output, window, groups, bias_tensor)
+        )
+
+    def conv3d(
+        self, x: str, channels: int, kernel: Triple, *, stride: Triple = 1,
+        padding: Triple | str = 0, dilation: Triple = 1, groups: int = 1, bias: bool = False,
+        name: str = "conv3d",
+    ) -> str:  # fmt: skip
+        """Convolves x (N, C, D, H, W) into (N, channels, O, P, Q).
+
+        Args:
+            x: input tensor; D is depth, or the frames of a clip.
+            channels: output channels.
+            kernel: depth, rows and columns, or one number for all.
+            stride: as `kernel`.
+            padding: zeros at both ends, as `kernel`, or "same".
+            dilation: as `kernel`.
+            groups: as in `conv2d`.
+            bias: whether it has a bias of shape (channels,).
+            name: wanted name.
+        """
+        name = self._unique(name)
+        n, c, *sizes = self._shape5(name, x)
+        _check_groups(name, c, channels, groups)
+        window, made = make_windows(name, tuple(sizes), kernel, stride, padding, dilation)
+        weight = self._parameter(f"{name}.weight", (channels, c // groups, *window.kernel))
+        bias_tensor = self._parameter(f"{name}.bias", (channels,)) if bias else None
+        output = self._tensor(name, (n, channels, *made))
+        return self._append(
+            operators.conv3d(name, self._get(x), weight, output, window, groups, bias_tensor)
         )
 
     def depthwise(
@@ -162,16 +196,30 @@ class NetworkBuilder:
     ) -> str:  # fmt: skip
         """Pools x (N, C, H, W) by `maxpool` or `avgpool`; the stride defaults to the kernel."""
         name = self._unique(name or kind)
-        if kind not in POOL_KINDS:
-            raise NetworkError(f"operator '{name}': pool kind '{kind}' is none of {POOL_KINDS}")
+        _check_pool(name, kind)
         n, c, h, w = self._shape4(name, x)
         window = make_window(name, (h, w), kernel, kernel if stride is None else stride, padding, 1)
         shape = (n, c, *output_size(name, window, h, w, ceil=ceil))
         work = math.prod(shape) * math.prod(window.kernel)
         return self._vector(name, kind, (x,), shape, work, window=window)
 
+    def pool3d(
+        self, x: str, kind: str, kernel: Triple, *, stride: Triple | None = None,
+        padding: Triple | str = 0, name: str | None = None,
+    ) -> str:  # fmt: skip
+        """Pools x (N, C, D, H, W) as `pool` does."""
+        name = self._unique(name or kind)
+        _check_pool(name, kind)
+        n, c, *sizes = self._shape5(name, x)
+        step = kernel if stride is None else stride
+        window, made = make_windows(name, tuple(sizes), kernel, step, padding, 1)
+        shape = (n, c, *made)
+        return self._vector(name, kind, (x,), shape, math.prod(shape) * math.prod(window.kernel))
+
     def global_pool(self, x: str, kind: str = "avgpool", *, name: str | None = None) -> str:
-        """Pools x (N, C, H, W) into (N, C, 1, 1)."""
+        """Pools x (N, C, H, W) or (N, C, D, H, W) to one element per channel."""
+        if len(self.shape(x)) == 5:
+            return self.pool3d(x, kind, self._shape5(name or kind, x)[2:], name=name)
         return self.pool(x, kind, self._shape4(name or kind, x)[2:], name=name)
 
     def vector(
@@ -338,3 +386,25 @@ class NetworkBuilder:
             )
         n, c, h, w = shape
         return n, c, h, w
+
+    def _shape5(self, operator: str, x: str) -> tuple[int, int, int, int, int]:
+        shape = self.shape(x)
+        if len(shape) != 5:
+            raise NetworkError(
+                f"operator '{operator}': input '{x}' of shape {list(shape)} must be (N, C, D, H, W)"
+            )
+        n, c, d, h, w = shape
+        return n, c, d, h, w
+
+
+def _check_groups(name: str, inputs: int, outputs: int, groups: int) -> None:
+    if groups < 1 or inputs % groups or outputs % groups:
+        raise NetworkError(
+            f"operator '{name}': groups {groups} must divide input channels {inputs} and output "
+            f"channels {outputs}"
+        )
+
+
+def _check_pool(name: str, kind: str) -> None:
+    if kind not in POOL_KINDS:
+        raise NetworkError(f"operator '{name}': pool kind '{kind}' is none of {POOL_KINDS}")

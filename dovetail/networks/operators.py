@@ -1,7 +1,7 @@
 """Factories of operators: every importer and the zoo make their operators here.
 
-Contractions become Einsums over the ranks N G K C P Q R S. Everything else is a vector operator
-whose scalar operations are counted by `SCALAR_OPS`.
+Contractions become Einsums over the ranks N G K C P Q R S, 3-D convolutions with O and T beside
+them. Everything else is a vector operator whose scalar operations are counted by `SCALAR_OPS`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dovetail.errors import NetworkError
 from dovetail.ir.operator import Access, Affine, Einsum, Operator
 from dovetail.ir.tensor import Tensor
 from dovetail.ir.window import Window as Window
+from dovetail.ir.window import Windows
 
 SCALAR_OPS: dict[str, int] = {
     # elementwise, one pass
@@ -43,6 +44,13 @@ operations they are made of; erf and GELU use a polynomial of degree 5 (Abramowi
 """
 
 
+SPATIAL_RANKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "conv2d": (("P", "Q"), ("R", "S")),
+    "conv3d": (("O", "P", "Q"), ("T", "R", "S")),
+}
+"""Ranks of output positions and of taps of a convolution, outer to inner."""
+
+
 def conv2d(
     name: str,
     x: Tensor,
@@ -59,50 +67,75 @@ def conv2d(
     Raises:
         NetworkError: if shapes, groups and window do not fit each other.
     """
-    _need(name, len(x.shape) == 4 and len(weight.shape) == 4, "conv2d needs 4-D input and weight")
-    n, c, h, w = x.shape
-    k, c_group, r, s = weight.shape
+    top, left, bottom, right = window.padding
+    axes = Windows(window.kernel, window.stride, (top, left), (bottom, right), window.dilation)
+    return _convolution(name, "conv2d", (x, weight, output), axes, groups, bias)
+
+
+def conv3d(
+    name: str,
+    x: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    window: Windows,
+    groups: int = 1,
+    bias: Tensor | None = None,
+) -> Operator:
+    """Convolution: x (N, C, D, H, W), weight (K, C/groups, T, R, S), output (N, K, O, P, Q).
+
+    Its window spans depth (or time), rows and columns; otherwise as `conv2d`.
+
+    Raises:
+        NetworkError: if shapes, groups and window do not fit each other.
+    """
+    return _convolution(name, "conv3d", (x, weight, output), window, groups, bias)
+
+
+def _convolution(
+    name: str,
+    kind: str,
+    tensors: tuple[Tensor, Tensor, Tensor],
+    window: Windows,
+    groups: int,
+    bias: Tensor | None,
+) -> Operator:
+    x, weight, output = tensors
+    outer, inner = SPATIAL_RANKS[kind]
+    dimensions = len(outer) + 2
+    _need(
+        name,
+        len(x.shape) == len(weight.shape) == dimensions,
+        f"{kind} needs {dimensions}-D input and weight",
+    )
+    (n, c, *sizes), (k, c_group, *kernel) = x.shape, weight.shape
     _need(
         name,
         groups >= 1 and c == c_group * groups and k % groups == 0,
         f"{c} input channels, weight {list(weight.shape)} and groups {groups} do not fit",
     )
-    _need(name, (r, s) == window.kernel, f"weight {list(weight.shape)} is not {window.kernel}")
-    p, q = window.output(h, w)
-    _need(name, output.shape == (n, k, p, q), f"output {list(output.shape)} is not {[n, k, p, q]}")
-    k_group = k // groups
-    moving = Access(
-        x.name,
-        (
-            Affine((("N", 1),)),
-            Affine((("G", c_group), ("C", 1))),
-            Affine((("P", window.stride[0]), ("R", window.dilation[0])), -window.padding[0]),
-            Affine((("Q", window.stride[1]), ("S", window.dilation[1])), -window.padding[1]),
-        ),
+    taps = window.kernel
+    _need(name, tuple(kernel) == taps, f"weight {list(weight.shape)} is not {taps}")
+    made = window.outputs(sizes)
+    _need(
+        name, output.shape == (n, k, *made), f"output {list(output.shape)} is not {[n, k, *made]}"
     )
-    kernel = Access(
-        weight.name,
-        (
-            Affine((("G", k_group), ("K", 1))),
-            Affine((("C", 1),)),
-            Affine((("R", 1),)),
-            Affine((("S", 1),)),
-        ),
+    batch, depth = Affine((("N", 1),)), Affine((("C", 1),))
+    channel = Affine((("G", k // groups), ("K", 1)))
+    moving = tuple(
+        Affine(((position, window.stride[i]), (tap, window.dilation[i])), -window.begin[i])
+        for i, (position, tap) in enumerate(zip(outer, inner, strict=True))
     )
-    result = Access(
-        output.name,
-        (
-            Affine((("N", 1),)),
-            Affine((("G", k_group), ("K", 1))),
-            Affine((("P", 1),)),
-            Affine((("Q", 1),)),
-        ),
+    reads = (
+        Access(x.name, (batch, Affine((("G", c_group), ("C", 1))), *moving)),
+        Access(weight.name, (channel, depth, *(Affine(((tap, 1),)) for tap in inner))),
     )
-    extents = {"N": n, "G": groups, "K": k_group, "C": c_group, "P": p, "Q": q, "R": r, "S": s}
-    einsum = Einsum(tuple(extents.items()), (moving, kernel), result)
+    result = Access(output.name, (batch, channel, *(Affine(((rank, 1),)) for rank in outer)))
+    names = ("N", "G", "K", "C", *outer, *inner)
+    extents = (n, groups, k // groups, c_group, *made, *taps)
+    einsum = Einsum(tuple(zip(names, extents, strict=True)), reads, result)
     inputs = (x.name, weight.name) + ((bias.name,) if bias else ())
-    kind = "depthwise_conv2d" if groups > 1 and c_group == 1 else "conv2d"
-    return Operator(name, kind, inputs, (output.name,), einsum)
+    prefix = "depthwise_" if groups > 1 and c_group == 1 else ""
+    return Operator(name, prefix + kind, inputs, (output.name,), einsum)
 
 
 def matmul(

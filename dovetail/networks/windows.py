@@ -6,17 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dovetail.errors import NetworkError
+from dovetail.ir.window import Windows
 from dovetail.networks import shapes
 from dovetail.networks.operators import Window
 from dovetail.networks.shapes import Shape, same_padding
 
 Pair = int | tuple[int, int]
+Triple = int | tuple[int, int, int]
 Padding = int | tuple[int, int] | tuple[int, int, int, int] | str
 
 
 def pair(value: Pair) -> tuple[int, int]:
     """Rows and columns; one number stands for both."""
     return (value, value) if isinstance(value, int) else value
+
+
+def triple(value: Triple) -> tuple[int, int, int]:
+    """Depth, rows and columns; one number stands for all."""
+    return (value, value, value) if isinstance(value, int) else value
 
 
 def make_window(
@@ -41,6 +48,28 @@ def make_window(
     else:
         zeros = padding * 2 if len(padding) == 2 else padding
     return Window(bare.kernel, bare.stride, zeros, bare.dilation)
+
+
+def make_windows(
+    name: str, size: Shape, kernel: Triple, stride: Triple, padding: Triple | str, dilation: Triple
+) -> tuple[Windows, Shape]:
+    """The window of operator `name` over an input of `size`, depth first, and its output extents.
+
+    `padding` is zeros at both ends as one number or one per axis, or "same" as in `make_window`.
+
+    Raises:
+        NetworkError: if a number is out of range or the window does not fit the padded input.
+    """
+    taps, steps, spread = triple(kernel), triple(stride), triple(dilation)
+    with _named(name):
+        if isinstance(padding, str):
+            if padding != "same":
+                raise NetworkError(f"padding '{padding}': use numbers or 'same'")
+            begin, end = same_padding(size, taps, steps, spread)
+        else:
+            begin = end = triple(padding)
+        window = Windows(taps, steps, begin, end, spread)
+        return window, window.outputs(size)
 
 
 @contextmanager

@@ -200,12 +200,14 @@ def test_broken_models_say_what_is_wrong(case: str) -> None:
         from_onnx_model(_edited(edit), "broken")
 
 
-def test_three_dimensional_convolution_is_refused_by_name() -> None:
+def test_four_dimensional_convolution_is_refused_by_name() -> None:
     proto = model(
-        [node("Conv", ["x", "w"], ["y"], "cube")], {"x": (1, 2, 8, 8, 8)}, ["y"],
-        {"w": weights(4, 2, 3, 3, 3)},
+        [node("Conv", ["x", "w"], ["y"], "cube")], {"x": (1, 2, 8, 8, 8, 8)}, ["y"],
+        {"w": weights(4, 2, 3, 3, 3, 3)},
     )  # fmt: skip
-    with pytest.raises(NetworkError, match=r"node 'cube' \(Conv\).*one or two spatial dimensions"):
+    with pytest.raises(
+        NetworkError, match=r"node 'cube' \(Conv\).*one to three spatial dimensions"
+    ):
         from_onnx_model(proto, "cube")
 
 

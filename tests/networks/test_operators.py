@@ -18,7 +18,7 @@ from dovetail.networks.operators import SCALAR_OPS, Window
 Array = NDArray[np.int64]
 
 
-def _run_einsum(op: Operator, arrays: dict[str, Array], shape: tuple[int, ...]) -> Array:
+def run_einsum(op: Operator, arrays: dict[str, Array], shape: tuple[int, ...]) -> Array:
     """Executes the Einsum point by point from its accesses; outside an input lies zero."""
     einsum = op.einsum
     assert einsum is not None
@@ -82,7 +82,7 @@ def test_conv2d_einsum_computes_the_convolution(
     arrays = {t.name: rng.integers(-9, 10, t.shape) for t in (x, weight)}
     op = operators.conv2d("conv", x, weight, y, window, groups)
     expected = _convolve(arrays["x"], arrays["w"], y, window, groups)
-    assert np.array_equal(_run_einsum(op, arrays, y.shape), expected)
+    assert np.array_equal(run_einsum(op, arrays, y.shape), expected)
     assert op.macs == y.elements * math.prod(weight.shape[1:])
     assert op.kind == ("depthwise_conv2d" if groups > 1 and x.shape[1] == groups else "conv2d")
 
@@ -112,7 +112,7 @@ def test_matmul_einsum_computes_the_product(
     assert op.einsum is not None
     groups = op.einsum.extent("G")
     flat = {"a": a.reshape(groups, -1, k), "b": b.reshape(groups, *b.shape[-2:])}
-    result = _run_einsum(op, flat, (groups, op.einsum.extent("P"), n))
+    result = run_einsum(op, flat, (groups, op.einsum.extent("P"), n))
     assert np.array_equal(result.reshape(expected.shape), expected)
     assert op.macs == math.prod(lead_a) * m * n * k
 

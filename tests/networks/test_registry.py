@@ -75,7 +75,7 @@ def test_names_describe_in_one_line() -> None:
     [
         ("resnet-50", "did you mean resnet50"),
         ("mobilenetv2", "did you mean mobilenet_v2"),
-        ("qqq", "known: alexnet, autoencoder"),
+        ("qqq", "known: alexnet, amoebanet_d, autoencoder"),
         ("", "known: "),
     ],
 )

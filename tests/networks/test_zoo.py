@@ -98,6 +98,7 @@ def test_every_argument_is_documented_and_has_a_default(name: str) -> None:
         ("lraspp", {"interpolate", "sigmoid", "mul"}),
         ("transformer", {"layernorm", "softmax", "where", "relu"}),
         ("nasnet_a", {"depthwise_conv2d", "avgpool", "maxpool", "concat", "slice"}),
+        ("s3d", {"conv3d", "maxpool", "concat", "reduce"}),
         ("amoebanet_d", {"conv2d", "avgpool", "maxpool", "concat", "slice"}),
     ],
 )
@@ -179,6 +180,8 @@ def test_shorter_stacks_have_proportional_layers() -> None:
         ("vgg16", {"resolution": 96}, "needs 7 x 7"),
         ("nasnet_a", {"width": 12}, "first cell has 3 channels a state, and needs 4"),
         ("alexnet", {"resolution": 8}, "does not fit"),
+        ("s3d", {"frames": 4}, "does not fit"),
+        ("s3d", {"frames": 0}, "must be >= 1"),
         ("mobilenet_v1", {"width": 0}, "width multiplier must be positive"),
         ("bert_base", {"sequence": 0}, "must be >= 1"),
         ("resnet50", {"resolution": -1}, "must be >= 1"),

@@ -10,7 +10,6 @@ from dovetail.ir.tensor import INT32, NumberFormat
 from dovetail.networks.assembly import Value
 from dovetail.networks.onnx_ops.node import FOLD_ELEMENTS, Node
 from dovetail.networks.onnx_ops.windows import window_of
-from dovetail.networks.operators import Window
 from dovetail.networks.shapes import Shape, broadcast
 
 
@@ -129,25 +128,19 @@ def _emit_conv(
     node: Node, x: Value, weight: Value, bias: Value | None, name: str, form: NumberFormat
 ) -> Value:
     rank = len(x.shape) - 2
-    if rank not in (1, 2) or len(weight.shape) != rank + 2:
+    if rank not in (1, 2, 3) or len(weight.shape) != rank + 2:
         raise node.fail(
-            f"x {list(x.shape)}, weight {list(weight.shape)}: only convolutions of one or two "
+            f"x {list(x.shape)}, weight {list(weight.shape)}: only convolutions of one to three "
             "spatial dimensions can be imported"
         )
     window = window_of(node, x.shape[2:], list(weight.shape[2:]))
     groups = node.integer("group", 1)
-    padding = (*_pair(window.begin, 0), *_pair(window.end, 0))
-    image = Window(_pair(window.kernel), _pair(window.stride), padding, _pair(window.dilation))
     shape = (x.shape[0], weight.shape[0], *window.outputs(x.shape[2:]))
     if x.constant and weight.constant:
         return node.define(Value(name, shape, form, constant=True))
     output = Value(name, shape, form)
-    node.scope.graph.conv(node.name, x, weight, output, image, groups, bias)
+    node.scope.graph.conv(node.name, x, weight, output, window, groups, bias)
     return node.define(output)
-
-
-def _pair(sizes: Shape, fill: int = 1) -> tuple[int, int]:
-    return (sizes[0], sizes[1]) if len(sizes) == 2 else (sizes[0], fill)
 
 
 def _emit_matmul(node: Node, a: Value, b: Value, name: str, form: NumberFormat) -> Value:

@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from dovetail.ir.window import Window
+from dovetail.ir.window import Window, Windows
 from dovetail.networks.onnx_ops.formats import INT64
 from dovetail.networks.onnx_ops.node import Node
-from dovetail.networks.shapes import Shape, same_padding, window_outputs
+from dovetail.networks.shapes import Shape, same_padding
 
 POOLS = {
     "MaxPool": "maxpool", "AveragePool": "avgpool", "LpPool": "avgpool",
     "GlobalMaxPool": "maxpool", "GlobalAveragePool": "avgpool", "GlobalLpPool": "avgpool",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """A window of any number of dimensions; every attribute has one entry per dimension."""
-
-    kernel: Shape
-    stride: Shape
-    begin: Shape
-    end: Shape
-    dilation: Shape
-    ceil: bool = False
-
-    @property
-    def flat(self) -> Window | None:
-        """The same as a window over rows and columns; None of another rank."""
-        if len(self.kernel) != 2:
-            return None
-        pads = (self.begin[0], self.begin[1], self.end[0], self.end[1])
-        kernel, stride, dilation = self.kernel, self.stride, self.dilation
-        return Window(
-            (kernel[0], kernel[1]), (stride[0], stride[1]), pads, (dilation[0], dilation[1])
-        )
-
-    def outputs(self, sizes: Shape) -> Shape:
-        """Output extents over an input of `sizes`."""
-        return window_outputs(
-            sizes, self.kernel, self.stride, self.begin, self.end, self.dilation, ceil=self.ceil
-        )
 
 
 def window_of(node: Node, sizes: Shape, taps: list[int] | None = None) -> Windows:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
+from dovetail.ir.window import Windows
 from dovetail.networks.assembly import Value
 from dovetail.networks.einsum import contract
-from dovetail.networks.operators import Window
 from dovetail.networks.shapes import same_padding
 from dovetail.networks.torch_ops.call import Call
 
 
 def convolution(call: Call) -> None:
-    """conv1d, conv2d, convolution and their transposed forms."""
+    """conv1d, conv2d, conv3d, convolution and their transposed forms."""
     x, weight = call.tensor("input"), call.tensor("weight")
     rank = len(weight.shape) - 2
     if len(x.shape) != rank + 2:
@@ -20,10 +20,10 @@ def convolution(call: Call) -> None:
     if call.op.startswith("conv_transpose") or call.get("transposed", False):
         _transposed(call, x, weight)
         return
-    if rank not in (1, 2):
+    if rank not in (1, 2, 3):
         raise call.fail(
-            f"weight {list(weight.shape)}: only convolutions of one or two spatial dimensions can "
-            "be imported"
+            f"weight {list(weight.shape)}: only convolutions of one to three spatial dimensions "
+            "can be imported"
         )
     stride, dilation = call.spatial("stride", rank, 1), call.spatial("dilation", rank, 1)
     if call.get("padding") in ("same", "valid"):
@@ -32,15 +32,7 @@ def convolution(call: Call) -> None:
         begin, end = found if same else ((0,) * rank, (0,) * rank)
     else:
         begin = end = call.spatial("padding", rank, 0)
-    ones, zeros = (1,) * (2 - rank), (0,) * (2 - rank)
-    kernel = (*weight.shape[2:], *ones)
-    steps, spread = (*stride, *ones), (*dilation, *ones)
-    window = Window(
-        (kernel[0], kernel[1]),
-        (steps[0], steps[1]),
-        (begin[0], (*begin, *zeros)[1], end[0], (*end, *zeros)[1]),
-        (spread[0], spread[1]),
-    )
+    window = Windows(weight.shape[2:], stride, begin, end, dilation)
     groups = int(call.get("groups", 1))
     bias = call.optional("bias")
     call.graph.conv(call.name, x, weight, call.output, window, groups, bias)

@@ -20,6 +20,7 @@ from dovetail.networks.zoo.searched import amoebanet_d, darts, nasnet_a, pnasnet
 from dovetail.networks.zoo.segmentation import deeplabv3, fcn_resnet50
 from dovetail.networks.zoo.tiny import autoencoder, ds_cnn, mobilenet_v1_025, resnet8
 from dovetail.networks.zoo.transformer import transformer
+from dovetail.networks.zoo.video import r2plus1d_18, s3d
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     function.__name__: function
@@ -27,6 +28,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
         resnet18, resnet50, mobilenet_v1, mobilenet_v2, vgg16, alexnet,
         densenet121, resnext50, mobilenet_v3_large, fcn_resnet50, deeplabv3, lraspp,
         nasnet_a, pnasnet5, amoebanet_d, darts,
+        r2plus1d_18, s3d,
         bert_base, vit_b16, transformer, t5, xlm, trxl,
         gpt2_prefill, gpt2_decode, llama2_7b_prefill, llama2_7b_decode,
         resnet8, ds_cnn, mobilenet_v1_025, autoencoder,
