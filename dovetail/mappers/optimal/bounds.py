@@ -15,7 +15,7 @@ def state_count(movable):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def remaining(cost, lattice, movable):  # type: ignore[no-untyped-def]
+def remaining(cost, lattice, movable, result):  # type: ignore[no-untyped-def]
     """Least cost of placing what is not placed yet, outside of a point, per criterion alone.
 
     Dynamic programming over (boundaries placed, vector of the last cut): place the next boundary of
@@ -25,13 +25,11 @@ def remaining(cost, lattice, movable):  # type: ignore[no-untyped-def]
         cost: of every movable boundary at every point, (boundaries, points), one criterion.
         lattice: its axes.
         movable: boundaries of each operand, (3,).
-
-    Returns:
-        Bounds (states, points); a state is the mixed-radix number of boundaries placed.
+        result: written: bounds (states, points); a state is the mixed-radix number of boundaries
+            placed.
     """
     count = cost.shape[1]
     states = state_count(movable)
-    result = np.empty((states, count))
     step1 = movable[2] + 1
     step0 = (movable[1] + 1) * step1
     result[states - 1] = 0.0
@@ -50,18 +48,22 @@ def remaining(cost, lattice, movable):  # type: ignore[no-untyped-def]
                 continue
             here, after = cost[offset + placed], result[state + step]
             for n in range(count):
-                values[n] = min(values[n], here[n] + after[n])
+                sum_here = here[n] + after[n]
+                values[n] = sum_here if sum_here < values[n] else values[n]
         lower_to_multiples(values, lattice)
-    return result
 
 
 @kernel
-def separate(cost, lattice, movable):  # type: ignore[no-untyped-def]
-    """A cheaper and looser bound of a whole criterion: every operand with its own loop order."""
+def separate(cost, lattice, movable, values):  # type: ignore[no-untyped-def]
+    """A cheaper and looser bound of a whole criterion: every operand with its own loop order.
+
+    Args:
+        cost: see `remaining`, `lattice` and `movable` alike.
+        values: scratch, (points,).
+    """
     count = cost.shape[1]
     total = 0.0
     offset = 0
-    values = np.empty(count)
     for operand in range(3):
         values[:] = 0.0
         for b in range(offset + movable[operand] - 1, offset - 1, -1):

@@ -4,85 +4,110 @@ from __future__ import annotations
 
 import numpy as np
 
-from dovetail.mappers.optimal.bounds import remaining, separate, state_count
+from dovetail.mappers.optimal.bounds import remaining, state_count
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, points
-from dovetail.mappers.optimal.search import ENERGY, LATENCY, value
-from dovetail.mappers.optimal.tables import LOWER, fill, projections
+from dovetail.mappers.optimal.tables import ENERGY, LATENCY, TERMS, fill
+from dovetail.mappers.optimal.workspace import carve
 
 
 @kernel
-def served(choice, serves):  # type: ignore[no-untyped-def]
-    """Spatial counts per store and instances of it in use; a last row for the PEs.
+def served(choice, serves, summed):  # type: ignore[no-untyped-def]
+    """What a spatial choice gives every store.
 
     Args:
         choice: spatial counts, (dimensions, ranks).
         serves: whether a store serves a dimension, (stores, dimensions).
+        summed: whether the output does not depend on a rank, (ranks,).
+
+    Returns:
+        Spatial counts that an instance serves (stores, ranks); instances in use, those of PEs last
+        (stores + 1,); terms of a sum that instances hold apart (stores,).
     """
     stores, dimensions = serves.shape
     ranks = choice.shape[1]
-    counts = np.ones((stores + 1, ranks), np.int64)
+    counts = np.ones((stores, ranks), np.int64)
     instances = np.ones(stores + 1)
-    for store in range(stores + 1):
-        for d in range(dimensions):
-            for rank in range(ranks):
-                if store < stores and serves[store, d]:
+    outside = np.ones(stores)
+    for d in range(dimensions):
+        for rank in range(ranks):
+            instances[stores] *= choice[d, rank]
+            for store in range(stores):
+                if serves[store, d]:
                     counts[store, rank] *= choice[d, rank]
                 else:
                     instances[store] *= choice[d, rank]
-    return counts, instances
+                    if summed[rank]:
+                        outside[store] *= choice[d, rank]
+    return counts, instances, outside
+
+
+@kernel
+def temporal_extents(extents, choice):  # type: ignore[no-untyped-def]
+    """What remains in time of every rank."""
+    result = np.empty(extents.size, np.int64)
+    for rank in range(extents.size):
+        spread = 1
+        for d in range(choice.shape[0]):
+            spread *= choice[d, rank]
+        result[rank] = -(-extents[rank] // spread)
+    return result
+
+
+@kernel
+def room(lattice_points, ranks, movable, criteria):  # type: ignore[no-untyped-def]
+    """Reals and whole numbers that `opened` and `all_remaining` need."""
+    boundaries = movable[0] + movable[1] + movable[2]
+    per_point = boundaries * (criteria + 2) + 4 * TERMS + 4 + criteria * state_count(movable)
+    return lattice_points * per_point, lattice_points * (ranks + 4)
 
 
 @kernel
 def opened(  # type: ignore[no-untyped-def]
-    extents, choice, serves, mac_pj, edges, stores, steps, dims, relevant, bits, sum_bits,
-    reads_zeros, port_criterion, criteria, slots,
+    objective, extents, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    reads_zeros, port_criterion, criteria, slots, space, numbers,
 ):  # fmt: skip
     """Lattice and costs of a spatial choice: axes, vectors, and what `tables.fill` returns."""
     ranks = extents.size
-    temporal = np.empty(ranks, np.int64)
+    temporal = temporal_extents(extents, choice)
+    lattice, count = axes(temporal)
+    inside, space = carve(space, count)
+    vectors, numbers = carve(numbers, count * ranks)
+    vectors = vectors.reshape((count, ranks))
+    project, numbers = carve(numbers, 3 * count)
+    project = project.reshape((3, count))
+    finished, numbers = carve(numbers, count)
+    points(lattice, relevant, vectors, inside, project, finished)
+    spatial, instances, outside = served(choice, serves, ~relevant[2])
+    cost, own, tiles, widths, constants, floor = fill(
+        objective, edges, stores, terms, relevant, bits, sum_bits, reads_zeros, port_criterion,
+        temporal, spatial, instances, outside, vectors, inside, project, finished, criteria, slots,
+        space,
+    )  # fmt: skip
     compute = 1.0
     for rank in range(ranks):
-        spread = 1
-        for d in range(choice.shape[0]):
-            spread *= choice[d, rank]
-        temporal[rank] = -(-extents[rank] // spread)
         compute *= temporal[rank]
-    lattice, count = axes(temporal)
-    vectors = points(temporal, lattice, count)
-    project = projections(vectors, lattice, relevant)
-    spatial, instances = served(choice, serves)
-    cost, own, tiles, constants, floor, finished = fill(
-        edges, stores, steps, dims, relevant, bits, sum_bits, reads_zeros, port_criterion,
-        temporal, spatial, instances, vectors, project, criteria, slots,
-    )  # fmt: skip
     constants[0] += compute * instances[-1] * mac_pj
     constants[1] += compute
     floor = max(floor, compute)
-    return lattice, vectors, cost, own, tiles, constants, floor, finished
+    return lattice, vectors, cost, own, tiles, widths, constants, floor, finished
 
 
 @kernel
-def cheap_bound(objective, cost, own, constants, floor, slots, lattice, movable):  # type: ignore[no-untyped-def]
-    """A lower bound of a choice without the coupling of operands."""
-    energy, latency = 0.0, floor
-    if objective != LATENCY:
-        energy = constants[0] + separate(cost[:, 0], lattice, movable)
-    if objective != ENERGY:
-        for k in range(1, constants.size - slots):
-            latency = max(latency, constants[k] + separate(cost[:, k], lattice, movable))
-    return value(objective, energy, latency)
+def all_remaining(objective, cost, slots, lattice, movable, space):  # type: ignore[no-untyped-def]
+    """`bounds.remaining` of every criterion that the objective looks at.
 
-
-@kernel
-def all_remaining(objective, cost, slots, lattice, movable):  # type: ignore[no-untyped-def]
-    """`bounds.remaining` of every criterion that the objective looks at, zeros for the others."""
-    criteria = cost.shape[1]
-    rest = np.zeros((criteria, state_count(movable), cost.shape[2]))
+    Returns:
+        Bounds (criteria, states, points); those of the others are not written.
+    """
+    criteria, count = cost.shape[1], cost.shape[2]
+    states = state_count(movable)
+    rest, _ = carve(space, criteria * states * count)
+    rest = rest.reshape((criteria, states, count))
     for k in range(criteria):
         if k == 0 and objective == LATENCY:
             continue
         if 0 < k < criteria - slots and objective == ENERGY:
             continue
-        rest[k] = remaining(cost[:, k], lattice, movable)
+        remaining(cost[:, k], lattice, movable, rest[k])
     return rest

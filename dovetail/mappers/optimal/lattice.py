@@ -15,13 +15,16 @@ from dovetail.mappers.optimal.compiled import kernel
 
 MAX_AXES = 64
 
+# Columns of an axis: rank, prime factor, its power, distance of neighbours.
+RANK, PRIME, POWER, STEP = range(4)
+
 
 @kernel
 def axes(extents):  # type: ignore[no-untyped-def]
-    """Axes of the divisors of temporal extents (ranks,): (axes, 4) of rank, prime, power, stride.
+    """Axes of the divisors of temporal extents (ranks,): (axes, 4), the last with step 1.
 
     Returns:
-        The axes, the last with stride 1, and the number of points.
+        The axes and the number of points.
     """
     found = np.zeros((MAX_AXES, 4), np.int64)
     n = 0
@@ -36,26 +39,50 @@ def axes(extents):  # type: ignore[no-untyped-def]
                 left //= prime
                 power += 1
             if power:
-                found[n, 0], found[n, 1], found[n, 2] = rank, prime, power
+                found[n, RANK], found[n, PRIME], found[n, POWER] = rank, prime, power
                 n += 1
             prime += 1
-    points = 1
+    count = 1
     for a in range(n - 1, -1, -1):
-        found[a, 3] = points
-        points *= found[a, 2] + 1
-    return found[:n].copy(), points
+        found[a, STEP] = count
+        count *= found[a, POWER] + 1
+    return found[:n].copy(), count
 
 
 @kernel
-def points(extents, lattice, count):  # type: ignore[no-untyped-def]
-    """The vector (ranks,) of every point of a lattice, (count, ranks)."""
-    result = np.ones((count, extents.size), np.int64)
+def points(lattice, relevant, vectors, inside, project, finished):  # type: ignore[no-untyped-def]
+    """Writes what stands at every point of a lattice.
+
+    Args:
+        lattice: axes.
+        relevant: whether an operand depends on a rank, (3, ranks).
+        vectors: written: the vector of every point, (points, ranks).
+        inside: written: the product of the vector, (points,).
+        project: written: per operand the point without what is irrelevant to it, (3, points).
+        finished: written: 1 where all ranks irrelevant to the output are inside, (points,).
+    """
+    ranks = vectors.shape[1]
+    missing = 0
     for a in range(lattice.shape[0]):
-        rank, prime, size, stride = lattice[a, 0], lattice[a, 1], lattice[a, 2] + 1, lattice[a, 3]
-        for n in range(count):
-            for _ in range((n // stride) % size):
-                result[n, rank] *= prime
-    return result
+        if not relevant[2, lattice[a, RANK]]:
+            missing += lattice[a, POWER]
+    vectors[0] = 1
+    inside[0] = 1.0
+    project[:, 0] = 0
+    finished[0] = -missing
+    for a in range(lattice.shape[0] - 1, -1, -1):
+        rank, prime, step = lattice[a, RANK], lattice[a, PRIME], lattice[a, STEP]
+        for n in range(step, step * (lattice[a, POWER] + 1)):
+            below = n - step
+            for r in range(ranks):
+                vectors[n, r] = vectors[below, r]
+            vectors[n, rank] *= prime
+            inside[n] = inside[below] * prime
+            finished[n] = finished[below] + (not relevant[2, rank])
+            for operand in range(3):
+                project[operand, n] = project[operand, below] + step * relevant[operand, rank]
+    for n in range(inside.size):
+        finished[n] = finished[n] == 0
 
 
 @kernel
@@ -63,9 +90,17 @@ def lower_to_multiples(values, lattice):  # type: ignore[no-untyped-def]
     """Replaces the value of every point by the least among its multiples, in place."""
     count = values.size
     for a in range(lattice.shape[0]):
-        size, stride = lattice[a, 2] + 1, lattice[a, 3]
-        block = size * stride
+        power, step = lattice[a, POWER], lattice[a, STEP]
+        block = (power + 1) * step
+        if step < 8:
+            for start in range(0, count, block):
+                for n in range(start + block - step - 1, start - 1, -1):
+                    more_here = values[n + step]
+                    values[n] = more_here if more_here < values[n] else values[n]
+            continue
         for start in range(0, count, block):
-            for n in range(start + block - stride - 1, start - 1, -1):
-                other = values[n + stride]
-                values[n] = min(values[n], other)
+            for row in range(power - 1, -1, -1):
+                here = values[start + row * step : start + (row + 1) * step]
+                more = values[start + (row + 1) * step : start + (row + 2) * step]
+                for n in range(step):
+                    here[n] = more[n] if more[n] < here[n] else here[n]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,12 +14,13 @@ from dovetail.ir.mapping import Mapping
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.found import Found, check_objective, value_of
 from dovetail.mappers.optimal import choice as choices
-from dovetail.mappers.optimal import search
-from dovetail.mappers.optimal.problem import Ints, Problem, hierarchies, spatial_choices
+from dovetail.mappers.optimal import screen, search, tables
+from dovetail.mappers.optimal.lattice import axes
+from dovetail.mappers.optimal.problem import Ints, Problem, Reals, hierarchies, spatial_choices
 from dovetail.mappers.optimal.rebuild import cuts_of, mapping_of
 from dovetail.sim.nest import analyse
 
-OBJECTIVE = {"latency": search.LATENCY, "energy": search.ENERGY, "edp": search.EDP}
+OBJECTIVE = {"latency": tables.LATENCY, "energy": tables.ENERGY, "edp": tables.EDP}
 
 TOLERANCE = 1e-10
 """Relative: what is better by less counts as equal, since sums of floats come in any order."""
@@ -31,45 +31,129 @@ SLACK = (1e-9, 0.003, 0.01, 0.03, 0.1, 0.3, math.inf)
 STRIDE = 2000
 """Nodes between two looks at the clock."""
 
+CHUNK = 16
+"""Spatial choices that are bounded between two looks at the clock."""
+
 
 @dataclass
-class _State:
-    best: float = math.inf
-    mapping: Mapping | None = None
-    nodes: int = 0
-    bound: float = math.inf
-    deadline: float = math.inf
-    late: bool = False
+class _Space:
+    """Workspaces of the kernels."""
+
+    reals: Reals
+    numbers: Ints
+
+    def fit(self, reals: int, numbers: int) -> None:
+        """Makes room."""
+        if self.reals.size < reals:
+            self.reals = np.empty(reals)
+        if self.numbers.size < numbers:
+            self.numbers = np.empty(numbers, np.int64)
 
 
-class _Choice:
-    """A spatial choice under given bypasses."""
+class _Search:
+    """The best mapping so far, and what bounds all others.
+
+    Args:
+        einsum: the operator.
+        accelerator: that runs it.
+        objective: number of the objective.
+        time_limit_s: of wall-clock time.
+    """
 
     def __init__(
-        self, einsum: Einsum, accelerator: SpatialArray, problem: Problem, counts: Ints
+        self, einsum: Einsum, accelerator: SpatialArray, objective: int, time_limit_s: float | None
     ) -> None:
-        self.problem = problem
-        self.counts = counts
-        self.arguments = (
-            np.array([extent for _, extent in einsum.ranks]),
-            counts,
-            np.array([[d in e.serves for d, _ in accelerator.dimensions] for e in accelerator.stores]),
-            accelerator.mac_pj,
-            problem.edges, problem.stores, problem.steps, problem.dims, problem.relevant, problem.bits,
-            problem.sum_bits, problem.reads_zeros, problem.port_criterion, problem.criteria,
-            problem.slots,
+        self.einsum, self.accelerator, self.objective = einsum, accelerator, objective
+        self.deadline = math.inf if time_limit_s is None else time.monotonic() + time_limit_s
+        self.best = math.inf
+        self.mapping: Mapping | None = None
+        self.nodes = 0
+        self.open_bound = math.inf
+        self.space = _Space(np.empty(1 << 16), np.empty(1 << 14, np.int64))
+
+    @property
+    def target(self) -> float:
+        """What a better mapping must stay below."""
+        return self.best * (1 - TOLERANCE)
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self.deadline
+
+
+class _Family:
+    """All spatial choices under given bypasses."""
+
+    def __init__(self, run: _Search, problem: Problem, counts: Ints) -> None:
+        self.problem, self.counts, self.run = problem, counts, run
+        einsum, accelerator = run.einsum, run.accelerator
+        self.extents = np.array([extent for _, extent in einsum.ranks])
+        names = [name for name, _ in accelerator.dimensions]
+        self.serves = np.array([[d in e.serves for d in names] for e in accelerator.stores])
+        p = problem
+        self.rest = (
+            self.serves, accelerator.mac_pj, p.edges, p.stores, p.terms, p.relevant, p.bits,
+            p.sum_bits, p.reads_zeros, p.port_criterion, p.criteria, p.slots,
         )  # fmt: skip
+        quick = screen.quick_bounds(run.objective, self.extents, counts, *self.rest)
+        self.bounds: Reals = quick[:, 0].copy()
+        self.compute: Reals = quick[:, 1].copy()
 
-    def open(self) -> None:
-        (self.lattice, self.vectors, self.cost, self.own, self.tiles, self.constants, self.floor,
-         self.finished) = choices.opened(*self.arguments)  # fmt: skip
+    def screen(self, chosen: Ints) -> None:
+        """Raises the bounds of some choices."""
+        run, p = self.run, self.problem
+        bounds, run.space.reals, run.space.numbers = screen.screened(
+            run.objective, self.extents, self.counts[chosen], *self.rest, p.movable, p.limits,
+            self.bounds[chosen], run.target, run.space.reals, run.space.numbers,
+        )  # fmt: skip
+        self.bounds[chosen] = bounds
 
-    def cheap(self, objective: int) -> float:
-        p = self.problem
-        return float(choices.cheap_bound(
-            objective, self.cost, self.own, self.constants, self.floor, p.slots, self.lattice,
-            p.movable,
-        ))  # fmt: skip
+    def solve(self, i: int) -> None:
+        """Searches one choice; its bound rises to what is proven."""
+        run, p = self.run, self.problem
+        choice = self.counts[i]
+        lattice, count = axes(choices.temporal_extents(self.extents, choice))
+        run.space.fit(*choices.room(count, len(self.extents), p.movable, p.criteria))
+        lattice, vectors, cost, own, tiles, widths, constants, floor, finished = choices.opened(
+            run.objective, self.extents, choice, *self.rest, run.space.reals, run.space.numbers
+        )
+        used_space = cost.size + 2 * cost[:, 0].size + (4 * tables.TERMS + 3) * count
+        rest = choices.all_remaining(
+            run.objective, cost, p.slots, lattice, p.movable, run.space.reals[used_space:]
+        )
+        root = float(search.root_bound(run.objective, constants, floor, p.limits, p.slots, rest))
+        self.bounds[i] = max(self.bounds[i], root)
+        if root >= run.target:
+            return
+        chain = np.zeros(len(cost), np.int64)
+        path = np.zeros((len(cost), 2), np.int64)
+        whole = np.zeros((1024, search.NODE_COLUMNS), np.int64)
+        reals = np.zeros((1024, search.SUMS + p.criteria))
+        for slack in SLACK:
+            whole[0] = 0
+            whole[0, search.FINISHED] = finished[0]
+            reals[0, search.BOUND] = root
+            reals[0, search.OWN] = floor
+            reals[0, search.SUMS :] = constants
+            used, left_out = 1, math.inf
+            while used:
+                best, left, used, expanded, whole, reals = search.search(
+                    run.objective, cost, own, tiles, constants, floor, p.limits, p.slots, p.slot_of,
+                    finished, widths, p.sum_bits, rest, lattice, p.movable, run.target,
+                    root * (1 + slack), whole, reals, used, path, chain, STRIDE, p.capacity,
+                )  # fmt: skip
+                left_out = min(left_out, left)
+                run.nodes += expanded
+                if best < run.target:
+                    run.best = best
+                    cuts = cuts_of(p, vectors, chain)
+                    run.mapping = mapping_of(run.einsum, run.accelerator, p.levels, choice, cuts)
+                if used and run.late:
+                    return
+            self.bounds[i] = max(self.bounds[i], min(left_out, run.best))
+            if left_out >= run.target:
+                return
 
 
 def optimal(
@@ -79,62 +163,53 @@ def optimal(
     *,
     time_limit_s: float | None = None,
 ) -> Found:
+    """The best mapping of an operator."""
     number = OBJECTIVE[check_objective(objective)]
-    state = _State(deadline=math.inf if time_limit_s is None else time.monotonic() + time_limit_s)
-    candidates = []
-    for levels in hierarchies(einsum, accelerator):
-        problem = Problem.of(einsum, accelerator, levels)
-        for counts in spatial_choices(einsum, accelerator):
-            candidate = _Choice(einsum, accelerator, problem, counts)
-            candidate.open()
-            bound = candidate.cheap(number)
-            candidates.append((bound, len(candidates), candidate))
-    candidates.sort()
-    for bound, _, candidate in candidates:
-        if bound >= state.best * (1 - TOLERANCE):
-            break
-        _solve(einsum, accelerator, candidate, number, state)
-    if state.mapping is None:
+    run = _Search(einsum, accelerator, number, time_limit_s)
+    counts = spatial_choices(einsum, accelerator)
+    families = [
+        _Family(run, Problem.of(einsum, accelerator, levels), counts)
+        for levels in hierarchies(einsum, accelerator)
+    ]
+    bound = _explore(run, families)
+    if run.mapping is None:
         raise MappingError("nothing fits")
-    cost = analyse(einsum, accelerator, state.mapping)
+    cost = analyse(einsum, accelerator, run.mapping)
     value = value_of(cost.cycles, cost.energy_pj, objective)
-    assert abs(value - state.best) <= 1e-9 * value, (value, state.best)
-    return Found(state.mapping, cost, value, value, True, state.nodes)
+    if not abs(value - run.best) <= 1e-9 * value:
+        raise AssertionError((value, run.best))
+    proven = bound >= run.target
+    return Found(run.mapping, cost, value if proven else bound, value, proven, run.nodes, not proven)
 
 
-def _solve(
-    einsum: Einsum, accelerator: SpatialArray, c: _Choice, objective: int, state: _State
-) -> None:
-    p = c.problem
-    rest = choices.all_remaining(objective, c.cost, p.slots, c.lattice, p.movable)
-    root = float(search.root_bound(objective, c.constants, c.floor, p.limits, p.slots, rest))
-    if root >= state.best * (1 - TOLERANCE):
-        return
-    boundaries = len(c.cost)
-    chain = np.zeros(boundaries, np.int64)
-    path = np.zeros((boundaries, 2), np.int64)
-    whole = np.zeros((1024, search.NODE_COLUMNS), np.int64)
-    reals = np.zeros((1024, search.SUMS + p.criteria))
-    for slack in SLACK:
-        target = root * (1 + slack)
-        whole[0] = 0
-        whole[0, search.FINISHED] = c.finished[0]
-        reals[0, search.BOUND] = root
-        reals[0, search.OWN] = c.floor
-        reals[0, search.SUMS :] = c.constants
-        used, left_out = 1, math.inf
-        while used:
-            best, left, used, expanded, whole, reals = search.search(
-                objective, c.cost, c.own, c.tiles, c.constants, c.floor, p.limits, p.slots, p.slot_of,
-                c.finished, int(p.bits[2]), p.sum_bits, rest, c.lattice, p.movable,
-                state.best * (1 - TOLERANCE), target, whole, reals, used, path, chain, STRIDE,
-                p.capacity,
-            )  # fmt: skip
-            left_out = min(left_out, left)
-            state.nodes += expanded
-            if best < state.best * (1 - TOLERANCE):
-                state.best = best
-                cuts = cuts_of(p, c.vectors, chain)
-                state.mapping = mapping_of(einsum, accelerator, p.levels, c.counts, cuts)
-        if left_out >= state.best * (1 - TOLERANCE):
-            return
+def _explore(run: _Search, families: list[_Family]) -> float:
+    """Searches until nothing open can be better; returns the bound of everything."""
+    sizes = [len(family.counts) for family in families]
+    owner = np.repeat(np.arange(len(families)), sizes)
+    index = np.concatenate([np.arange(size) for size in sizes])
+    compute = np.concatenate([family.compute for family in families])
+    bounds = np.concatenate([family.bounds for family in families])
+    done = np.zeros(len(owner), np.bool_)
+    # Something good first: the fewest cycles, of these the least bound.
+    for i in np.lexsort((bounds, compute)):
+        families[owner[i]].solve(int(index[i]))
+        done[i] = True
+        bounds[i] = families[owner[i]].bounds[index[i]]
+        if run.mapping is not None or run.late:
+            break
+    order = np.argsort(bounds, kind="stable")
+    order = order[~done[order]]
+    for start in range(0, len(order), CHUNK):
+        part = order[start : start + CHUNK]
+        if bounds[part[0]] >= run.target or run.late:
+            break
+        for f in np.unique(owner[part]):
+            here = part[owner[part] == f]
+            families[f].screen(index[here])
+            bounds[here] = families[f].bounds[index[here]]
+    for i in order[np.argsort(bounds[order], kind="stable")]:
+        if bounds[i] >= run.target or run.late:
+            break
+        families[owner[i]].solve(int(index[i]))
+        bounds[i] = families[owner[i]].bounds[index[i]]
+    return float(min(bounds.min(), run.best))

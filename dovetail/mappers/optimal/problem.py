@@ -46,8 +46,7 @@ class Problem:
 
     edges: Ints
     stores: Reals
-    steps: Ints
-    dims: Ints
+    terms: Ints
     relevant: NDArray[np.bool_]
     bits: Ints
     sum_bits: int
@@ -68,7 +67,7 @@ class Problem:
     @classmethod
     def of(cls, einsum: Einsum, accelerator: SpatialArray, levels: Hierarchy) -> Problem:
         """Builds the arrays."""
-        steps, dims, relevant = _accesses(einsum)
+        terms, relevant = _accesses(einsum)
         edges = _edges(accelerator, levels)
         limits = _slots(accelerator, edges)
         port_criterion = _ports(accelerator, edges)
@@ -78,8 +77,7 @@ class Problem:
         return cls(
             edges=edges,
             stores=np.array([_store(store) for store in stores]),
-            steps=steps,
-            dims=dims,
+            terms=terms,
             relevant=relevant,
             bits=np.array([accelerator.bits(operand) for operand in OPERANDS]),
             sum_bits=accelerator.bits("output", final=False),
@@ -94,16 +92,18 @@ class Problem:
         )
 
 
-def _accesses(einsum: Einsum) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    ranks = len(einsum.ranks)
-    terms = [indices(einsum, e) if e in accesses(einsum) else () for e in OPERANDS]
-    dims = np.array([len(e) for e in terms])
-    steps = np.zeros((3, max(int(dims.max()), 1), ranks), np.int64)
-    for operand, tensor in enumerate(terms):
+def _accesses(einsum: Einsum) -> tuple[Ints, NDArray[np.bool_]]:
+    tensors = [indices(einsum, e) if e in accesses(einsum) else () for e in OPERANDS]
+    dims = max(len(tensor) for tensor in tensors)
+    longest = max((len(index) for tensor in tensors for index in tensor), default=0)
+    terms = np.zeros((3, max(dims, 1), max(longest, 1), 2), np.int64)
+    relevant = np.zeros((3, len(einsum.ranks)), np.bool_)
+    for operand, tensor in enumerate(tensors):
         for dim, index in enumerate(tensor):
-            for rank, step in index:
-                steps[operand, dim, rank] += step
-    return steps, dims, steps.any(axis=1)
+            for t, (rank, step) in enumerate(index):
+                terms[operand, dim, t] = rank, step
+                relevant[operand, rank] = True
+    return terms, relevant
 
 
 def _store(store: Store) -> tuple[float, ...]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from dovetail.mappers.optimal.compiled import kernel
+from dovetail.mappers.optimal.tables import ENERGY, LATENCY
 
 # Columns of a node's whole numbers and of its reals; criteria follow in the latter.
 POINT, STATE, LAST, DEPTH, FINISHED, BOUNDARY = range(6)
 NODE_COLUMNS = 6
 BOUND, OWN, SUMS = 0, 1, 2
-
-LATENCY, ENERGY, EDP = 0, 1, 2
 
 
 @kernel
@@ -32,13 +31,16 @@ def value(objective, energy, latency):  # type: ignore[no-untyped-def]
 def root_bound(objective, constants, floor, limits, slots, rest):  # type: ignore[no-untyped-def]
     """Bound before anything is placed; infinite if nothing fits."""
     criteria = constants.size
-    latency = floor
-    for k in range(1, criteria - slots):
-        latency = max(latency, constants[k] + rest[k, 0, 0])
+    energy, latency = 0.0, floor
+    if objective != LATENCY:
+        energy = constants[0] + rest[0, 0, 0]
+    if objective != ENERGY:
+        for k in range(1, criteria - slots):
+            latency = max(latency, constants[k] + rest[k, 0, 0])
     for k in range(criteria - slots, criteria):
         if rest[k, 0, 0] > limits[k - criteria + slots]:
             return np.inf
-    return value(objective, constants[0] + rest[0, 0, 0], latency)
+    return value(objective, energy, latency)
 
 
 @kernel
@@ -53,7 +55,7 @@ def grown(array, needed):  # type: ignore[no-untyped-def]
 
 @kernel
 def search(  # type: ignore[no-untyped-def]
-    objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, bits, sum_bits,
+    objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths, sum_bits,
     rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity,
 ):  # fmt: skip
     """Runs the search on, until its stack is empty or the budget is spent.
@@ -65,7 +67,7 @@ def search(  # type: ignore[no-untyped-def]
         slots: how many of the criteria are bits of shared stores.
         slot_of: shared store that keeps the tile below a boundary, (boundaries,); -1 if none.
         capacity: bits of the store below a boundary, (boundaries,).
-        bits: width of a finished output.
+        widths: of a finished output below a boundary, (boundaries,).
         sum_bits: width of a partial sum.
         rest: bounds of `bounds.remaining` per criterion, (criteria, states, points).
         lattice: axes.
@@ -153,7 +155,7 @@ def search(  # type: ignore[no-untyped-def]
                 if good:
                     needed = 0.0
                     if operand == 2 and capacity[b] < np.inf:
-                        needed = tiles[b, n] * (bits if done else sum_bits)
+                        needed = tiles[b, n] * (widths[b] if done else sum_bits)
                         good = needed <= capacity[b]
                     for s in range(slots):
                         k = costs + s

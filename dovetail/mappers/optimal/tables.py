@@ -1,7 +1,9 @@
 """What every cut of one spatial choice costs: the formulas of `dovetail.sim.nest.boundary`, compiled.
 
-`tests/mappers/test_optimal_tables.py` holds them to be equal. They stand here a second time because
-a search needs them at every point of the lattices of hundreds of spatial choices in milliseconds.
+They stand here a second time because a search needs them at every point of the lattices of
+hundreds of spatial choices in milliseconds; `tests/mappers/test_optimal_tables.py` holds the two
+to be equal. Everything that crosses a boundary is affine in the number of its transfers, with
+coefficients that depend only on what is relevant to the operand, and on whether sums are finished.
 
 A *criterion* is a sum over all boundaries: energy, the cycles of everything that cannot overlap,
 the busy cycles of a port that several boundaries use, the bits of a store that several share.
@@ -12,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from dovetail.mappers.optimal.compiled import kernel
+from dovetail.mappers.optimal.workspace import carve
 
 # Columns of the tables of edges and stores.
 OPERAND, UPPER, LOWER, FREE, SLOT, PORT = 0, 1, 2, 3, 4, 5
@@ -19,105 +22,156 @@ EDGE_COLUMNS = 9
 ACCESS, READ_PJ, WRITE_PJ, READ_RATE, WRITE_RATE, LIMIT, SINGLE, SLIDING = range(8)
 STORE_COLUMNS = 8
 
+LATENCY, ENERGY, EDP = 0, 1, 2
 
-@kernel
-def projections(vectors, lattice, relevant):  # type: ignore[no-untyped-def]
-    """Per operand the point without what is irrelevant to it, (3, points)."""
-    count = vectors.shape[0]
-    result = np.zeros((3, count), np.int64)
-    for a in range(lattice.shape[0]):
-        size, stride = lattice[a, 2] + 1, lattice[a, 3]
-        for operand in range(3):
-            if relevant[operand, lattice[a, 0]]:
-                for n in range(count):
-                    result[operand, n] += (n // stride) % size * stride
-    return result
+# What crosses a boundary: energy, waiting, and the ports above (reads, writes) and below.
+ENERGY_TERM, STALL_TERM, PORT_TERM = 0, 1, 2
+TERMS = 6
 
 
 @kernel
-def box(vector, spatial, steps, dims):  # type: ignore[no-untyped-def]
+def box(vector, spatial, terms):  # type: ignore[no-untyped-def]
     """Elements of an operand that ranks of these extents touch."""
     total = 1.0
-    for dim in range(dims):
+    for dim in range(terms.shape[0]):
         span = 1
-        for rank in range(vector.size):
-            if steps[dim, rank]:
-                span += steps[dim, rank] * (vector[rank] * spatial[rank] - 1)
+        for t in range(terms.shape[1]):
+            step = terms[dim, t, 1]
+            if step == 0:
+                break
+            rank = terms[dim, t, 0]
+            span += step * (vector[rank] * spatial[rank] - 1)
         total *= span
     return total
 
 
 @kernel
-def words(elements, bits, access):  # type: ignore[no-untyped-def]
-    """Accesses that move so many elements."""
-    return np.ceil(elements * bits / access)
+def affine(  # type: ignore[no-untyped-def]
+    slope, offset, operand, above, below, union, tile, upper_instances, lower_instances, split,
+    distinct, whole, bits, sum_bits, reads_zeros,
+):  # fmt: skip
+    """Writes slope and offset in the number of transfers of everything that crosses a boundary.
+
+    Args:
+        slope: written, (TERMS,).
+        offset: written, (TERMS,).
+        operand: that crosses.
+        above: row of the table of stores.
+        below: the same; any if the PEs are below (tile = 0).
+        union: elements per transfer and instance above.
+        tile: elements per transfer and instance below; 0 for the PEs, where nothing is counted.
+        upper_instances: of the store above.
+        lower_instances: of the store below.
+        split: terms of every sum that instances of the store above hold apart.
+        distinct: different tiles.
+        whole: whether every tile crosses once, so that sums are finished but for other instances.
+        bits: width of a finished element.
+        sum_bits: width of a partial sum.
+        reads_zeros: see `SpatialArray`.
+    """
+    width = float(bits)
+    up, down, down_offset = 0.0, 1.0, 0.0
+    if operand == 2:
+        up = 1.0
+        final = whole and split == 1
+        if not final:
+            width = float(sum_bits)
+        if final or (whole and not reads_zeros):
+            down = 0.0
+        elif not reads_zeros:
+            down_offset = -distinct
+    words_above = np.ceil(union * (width / above[ACCESS])) * upper_instances
+    words_below = np.ceil(tile * (width / below[ACCESS])) * lower_instances
+    down_pj = words_above * above[READ_PJ] + words_below * below[WRITE_PJ]
+    up_pj = words_above * above[WRITE_PJ] + words_below * below[READ_PJ]
+    slope[ENERGY_TERM] = down * down_pj + up * up_pj
+    offset[ENERGY_TERM] = down_offset * down_pj
+    wide, narrow = union * width, tile * width
+    slope[PORT_TERM], offset[PORT_TERM] = (
+        down * wide / above[READ_RATE], down_offset * wide / above[READ_RATE],
+    )  # fmt: skip
+    slope[PORT_TERM + 1], offset[PORT_TERM + 1] = up * wide / above[WRITE_RATE], 0.0
+    slope[PORT_TERM + 2], offset[PORT_TERM + 2] = up * narrow / below[READ_RATE], 0.0
+    slope[PORT_TERM + 3], offset[PORT_TERM + 3] = (
+        down * narrow / below[WRITE_RATE], down_offset * narrow / below[WRITE_RATE],
+    )  # fmt: skip
+    slope[STALL_TERM], offset[STALL_TERM] = 0.0, 0.0
+    if tile:
+        fetch = max(wide / above[READ_RATE], narrow / below[WRITE_RATE])
+        empty = max(narrow / below[READ_RATE], wide / above[WRITE_RATE])
+        offset[STALL_TERM] = empty if operand == 2 else fetch
+        if below[SINGLE] != 0.0:
+            slope[STALL_TERM] = down * fetch + up * empty
+            offset[STALL_TERM] += down_offset * fetch - (empty if operand == 2 else fetch)
 
 
 @kernel
 def fill(  # type: ignore[no-untyped-def]
-    edges, stores, steps, dims, relevant, bits, sum_bits, reads_zeros, port_criterion,
-    extents, spatial, instances, vectors, project, criteria, slots,
+    objective, edges, stores, terms, relevant, bits, sum_bits, reads_zeros, port_criterion,
+    extents, spatial, instances, outside, vectors, inside, project, finished, criteria, slots, space,
 ):  # fmt: skip
     """Costs of all boundaries at all points.
 
     Args:
+        objective: LATENCY, ENERGY or EDP; the criteria that it does not need stay 0.
         edges: boundaries, per operand from the inside out, (edges, EDGE_COLUMNS).
         stores: (stores, STORE_COLUMNS).
-        steps: coefficient of every rank in every dimension of the operands, (3, dims, ranks).
-        dims: dimensions of the operands, (3,).
+        terms: (rank, coefficient) of the index of every dimension, (3, dims, terms, 2).
         relevant: whether an operand depends on a rank, (3, ranks).
         bits: widths of elements, (3,).
         sum_bits: width of a partial sum.
         reads_zeros: see `SpatialArray`.
         port_criterion: criterion of every port; -1 where only one boundary that can move uses it.
         extents: temporal extents, (ranks,).
-        spatial: spatial counts that an instance of each store serves, then of a PE,
-            (stores + 1, ranks).
+        spatial: spatial counts that an instance of each store serves, (stores, ranks).
         instances: in use, of each store, then of the PEs, (stores + 1,).
-        vectors: of all points, (points, ranks).
-        project: see `projections`.
+        outside: spatial counts of summed ranks that an instance does not serve, (stores,).
+        vectors: see `lattice.points`; `inside`, `project`, `finished` alike.
         criteria: how many.
         slots: how many of them, the last ones, are bits of shared stores.
+        space: where the tables go, see `workspace`.
 
     Returns:
         Costs (movable boundaries, criteria, points), infinite where a tile does not fit; busiest
         port of its own of every boundary (movable boundaries, points); tiles in elements (movable
-        boundaries, points); constants of the criteria, from boundaries that cannot move; whether
-        sums are finished at a point.
+        boundaries, points); width of finished outputs in the store below (movable boundaries,), that of
+        a partial sum where other instances hold other terms; constants of the criteria, from boundaries that cannot move; busiest
+        port that only these use.
     """
     count = vectors.shape[0]
     ranks = vectors.shape[1]
     movable = 0
     for e in range(edges.shape[0]):
         movable += edges[e, FREE]
-    ports = port_criterion.size
-    cost = np.zeros((movable, criteria, count))
-    own = np.zeros((movable, count))
-    tiles = np.zeros((movable, count))
+    cost, space = carve(space, movable * criteria * count)
+    cost = cost.reshape((movable, criteria, count))
+    own, space = carve(space, movable * count)
+    own = own.reshape((movable, count))
+    tiles, space = carve(space, movable * count)
+    tiles = tiles.reshape((movable, count))
+    slope, space = carve(space, 2 * TERMS * count)
+    slope = slope.reshape((2, TERMS, count))
+    offset, space = carve(space, 2 * TERMS * count)
+    offset = offset.reshape((2, TERMS, count))
+    transfers, space = carve(space, count)
+    busy, space = carve(space, count)
+    if objective == ENERGY:
+        cost[:, 0] = 0.0
+        cost[:, criteria - slots :] = 0.0
+        used_terms = 1
+    else:
+        cost[:] = 0.0
+        own[:] = 0.0
+        used_terms = TERMS
+    widths = np.full(movable, float(sum_bits))
     constants = np.zeros(criteria)
-    port_constant = np.zeros(ports)
+    port_constant = np.zeros(port_criterion.size)
     total = 1.0
-    distinct_total = np.ones(3)
     for rank in range(ranks):
         total *= extents[rank]
-        for operand in range(3):
-            if relevant[operand, rank]:
-                distinct_total[operand] *= extents[rank]
-    transfers = np.empty(count)
-    finished = np.empty(count, np.bool_)
     for n in range(count):
-        inside = 1.0
-        done = True
-        for rank in range(ranks):
-            inside *= vectors[n, rank]
-            if not relevant[2, rank] and vectors[n, rank] != extents[rank]:
-                done = False
-        transfers[n] = total / inside
-        finished[n] = done
-    tile_at = np.zeros(count)
-    union_at = np.zeros(count)
-    inside_at = np.ones(count)
-    port_value = np.zeros(4)
+        transfers[n] = total / inside[n]
+    one_slope, one_offset = np.zeros(TERMS), np.zeros(TERMS)
     # Boundaries that cannot move come first: what they add to a port is part of its constant.
     for stage in range(2):
         b = -1
@@ -127,103 +181,105 @@ def fill(  # type: ignore[no-untyped-def]
                 continue
             operand, upper, lower = edges[e, OPERAND], edges[e, UPPER], edges[e, LOWER]
             slot = edges[e, SLOT]
-            upper_instances = instances[upper]
-            lower_instances = instances[lower]
-            points_here = count if stage else 1
-            for n in range(points_here):
-                if project[operand, n] != n:
+            distinct_total = 1.0
+            for rank in range(ranks):
+                if relevant[operand, rank]:
+                    distinct_total *= extents[rank]
+            where = project[operand]
+            finals = 2 if operand == 2 else 1
+            for n in range(count if stage else 1):
+                if where[n] != n:
                     continue
-                union_at[n] = box(vectors[n], spatial[upper], steps[operand], dims[operand])
-                tile_at[n] = (
-                    box(vectors[n], spatial[lower], steps[operand], dims[operand])
-                    if lower >= 0
-                    else 1.0
-                )
-                inside_at[n] = 1.0
+                if lower < 0 and n:
+                    # A PE holds one element: only irrelevant loops may stand inside.
+                    for whole in range(finals):
+                        for t in range(used_terms):
+                            slope[whole, t, n] = 0.0
+                            offset[whole, t, n] = np.inf
+                    continue
+                union = box(vectors[n], spatial[upper], terms[operand])
+                tile = box(vectors[n], spatial[lower], terms[operand]) if lower >= 0 else 0.0
+                within = 1.0
                 for rank in range(ranks):
                     if relevant[operand, rank]:
-                        inside_at[n] *= vectors[n, rank]
-            for n in range(points_here):
-                base = project[operand, n]
-                if stage and lower < 0 and base != 0:
-                    # A PE holds one element: only irrelevant loops may stand inside.
-                    for k in range(criteria):
-                        cost[b, k, n] = np.inf
-                    own[b, n] = np.inf
-                    continue
-                tile, union = tile_at[base], union_at[base]
-                trips = transfers[n]
-                distinct = distinct_total[operand] / inside_at[base]
-                width = bits[operand]
-                up, down = 0.0, trips
-                if operand == 2:
-                    up = trips
-                    if trips == distinct:
-                        down = 0.0
-                    else:
-                        width = sum_bits
-                        down = trips if reads_zeros else trips - distinct
-                above = words(union, width, stores[upper, ACCESS]) * upper_instances
-                energy = above * (down * stores[upper, READ_PJ] + up * stores[upper, WRITE_PJ])
-                port_value[0] = down * union * width / stores[upper, READ_RATE]
-                port_value[1] = up * union * width / stores[upper, WRITE_RATE]
-                port_value[2] = 0.0
-                port_value[3] = 0.0
-                stall = 0.0
-                if lower >= 0:
-                    below = words(tile, width, stores[lower, ACCESS]) * lower_instances
-                    energy += below * (down * stores[lower, WRITE_PJ] + up * stores[lower, READ_PJ])
-                    port_value[2] = up * tile * width / stores[lower, READ_RATE]
-                    port_value[3] = down * tile * width / stores[lower, WRITE_RATE]
-                    fetch = max(
-                        union * width / stores[upper, READ_RATE],
-                        tile * width / stores[lower, WRITE_RATE],
-                    )
-                    empty = max(
-                        tile * width / stores[lower, READ_RATE],
-                        union * width / stores[upper, WRITE_RATE],
-                    )
-                    stall = empty if operand == 2 else fetch
-                    if stores[lower, SINGLE] != 0.0:
-                        if operand == 2:
-                            stall += down * fetch + (up - 1) * empty
-                        else:
-                            stall += (down - 1) * fetch
-                if stage == 0:
-                    constants[0] += energy
-                    for p in range(4):
-                        port = edges[e, PORT + p]
-                        if port >= 0:
-                            port_constant[port] += port_value[p]
-                    continue
-                cost[b, 0, n] = energy
-                cost[b, 1, n] = stall
+                        within *= vectors[n, rank]
+                for whole in range(finals):
+                    affine(
+                        one_slope, one_offset, operand, stores[upper], stores[max(lower, 0)], union,
+                        tile, instances[upper], instances[lower], outside[upper],
+                        distinct_total / within, whole, bits[operand], sum_bits, reads_zeros,
+                    )  # fmt: skip
+                    for t in range(used_terms):
+                        slope[whole, t, n] = one_slope[t]
+                        offset[whole, t, n] = one_offset[t]
+                    if lower >= 0:
+                        # Of outputs a lower bound: finished only if the cut below is finished too.
+                        done = operand != 2 or (whole and outside[lower] == 1)
+                        width = bits[operand] if done else sum_bits
+                        if tile * width > stores[lower, LIMIT]:
+                            for t in range(used_terms):
+                                offset[whole, t, n] = np.inf
+                tiles[max(b, 0), n] = tile
+            if stage == 0:
+                f = finished[0] if operand == 2 else 0
+                constants[0] += transfers[0] * slope[f, 0, 0] + offset[f, 0, 0]
+                for p in range(4):
+                    port, t = edges[e, PORT + p], PORT_TERM + p
+                    if port >= 0 and objective != ENERGY:
+                        port_constant[port] += transfers[0] * slope[f, t, 0] + offset[f, t, 0]
+                continue
+            if objective != LATENCY:
+                spread(cost[b, 0], transfers, where, finished, operand, slope[:, 0], offset[:, 0])
+            if objective != ENERGY:
+                spread(cost[b, 1], transfers, where, finished, operand, slope[:, 1], offset[:, 1])
                 for p in range(4):
                     port = edges[e, PORT + p]
                     if port < 0:
                         continue
+                    t = PORT_TERM + p
                     if port_criterion[port] >= 0:
-                        cost[b, port_criterion[port], n] += port_value[p]
+                        spread(
+                            cost[b, port_criterion[port]], transfers, where, finished, operand,
+                            slope[:, t], offset[:, t],
+                        )  # fmt: skip
                         continue
-                    busy = port_constant[port]
+                    busy[:] = port_constant[port]
                     for q in range(4):
                         if edges[e, PORT + q] == port:
-                            busy += port_value[q]
-                    own[b, n] = max(own[b, n], busy)
-                tiles[b, n] = tile
-                if lower >= 0:
-                    # A lower bound for outputs: finished only if the cut below is finished too.
-                    least = bits[2] if operand == 2 and finished[n] else sum_bits
-                    needed = tile * (least if operand == 2 else bits[operand])
-                    if slot >= 0:
-                        cost[b, criteria - slots + slot, n] = needed
-                    if needed > stores[lower, LIMIT]:
-                        for k in range(criteria):
-                            cost[b, k, n] = np.inf
+                            spread(
+                                busy, transfers, where, finished, operand,
+                                slope[:, PORT_TERM + q], offset[:, PORT_TERM + q],
+                            )  # fmt: skip
+                    for n in range(count):
+                        own[b, n] = max(own[b, n], busy[n])
+            if lower >= 0 and outside[lower] == 1:
+                widths[b] = bits[operand]
+            if (lower >= 0 and operand == 2) or slot >= 0:
+                for n in range(count):
+                    tiles[b, n] = tiles[b, where[n]]
+            if slot >= 0:
+                k = criteria - slots + slot
+                for n in range(count):
+                    done = operand != 2 or (finished[n] and outside[lower] == 1)
+                    width = bits[operand] if done else sum_bits
+                    cost[b, k, n] = tiles[b, n] * width
     floor = 0.0
-    for port in range(ports):
+    for port in range(port_criterion.size):
         if port_criterion[port] >= 0:
             constants[port_criterion[port]] += port_constant[port]
         else:
             floor = max(floor, port_constant[port])
-    return cost, own, tiles, constants, floor, finished
+    return cost, own, tiles, widths, constants, floor
+
+
+@kernel
+def spread(target, transfers, where, finished, operand, slope, offset):  # type: ignore[no-untyped-def]
+    """Adds slope x transfers + offset of the points' relevant parts to a criterion."""
+    if operand == 2:
+        for n in range(target.size):
+            base, final = where[n], finished[n]
+            target[n] += transfers[n] * slope[final, base] + offset[final, base]
+    else:
+        for n in range(target.size):
+            base = where[n]
+            target[n] += transfers[n] * slope[0, base] + offset[0, base]

@@ -1,0 +1,158 @@
+"""Bounds of spatial choices, so that few of them are searched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dovetail.mappers.optimal.choice import (
+    all_remaining,
+    opened,
+    room,
+    served,
+    temporal_extents,
+)
+from dovetail.mappers.optimal.compiled import kernel
+from dovetail.mappers.optimal.lattice import axes
+from dovetail.mappers.optimal.search import root_bound, value
+from dovetail.mappers.optimal.tables import (
+    ACCESS, ENERGY, FREE, LOWER, OPERAND, PORT, READ_PJ, READ_RATE, UPPER, WRITE_PJ, WRITE_RATE, box,
+)  # fmt: skip
+
+
+@kernel
+def least_crossing(temporal, spatial, terms):  # type: ignore[no-untyped-def]
+    """Elements of an operand that cross a boundary at least, per instance above or below.
+
+    Tiles x elements per tile is a product over dimensions. In every rank it is monotone, so that
+    the least stands where each rank is either wholly inside or wholly outside.
+    """
+    total = 1.0
+    seen = np.zeros(temporal.size, np.bool_)
+    for dim in range(terms.shape[0]):
+        used = 0
+        while used < terms.shape[1] and terms[dim, used, 1] != 0:
+            used += 1
+        least = np.inf
+        for corner in range(1 << used):
+            trips, span = 1.0, 1.0
+            for t in range(used):
+                rank, step = terms[dim, t, 0], terms[dim, t, 1]
+                if seen[rank]:
+                    continue
+                held = spatial[rank]
+                if corner >> t & 1:
+                    held *= temporal[rank]
+                else:
+                    trips *= temporal[rank]
+                span += step * (held - 1)
+            least = min(least, trips * span)
+        for t in range(used):
+            seen[terms[dim, t, 0]] = True
+        total *= least
+    return total
+
+
+@kernel
+def quick_bound(  # type: ignore[no-untyped-def]
+    objective, extents, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    port_criterion,
+):  # fmt: skip
+    """A lower bound of a spatial choice from what must cross every boundary once.
+
+    Returns:
+        The bound of the objective, and the iterations of all temporal loops.
+    """
+    temporal = temporal_extents(extents, choice)
+    spatial, instances, _ = served(choice, serves, ~relevant[2])
+    ones = np.ones(extents.size, np.int64)
+    compute = 1.0
+    for rank in range(extents.size):
+        compute *= temporal[rank]
+    energy = compute * instances[-1] * mac_pj
+    stalls = compute
+    busy = np.zeros(port_criterion.size)
+    for e in range(edges.shape[0]):
+        operand, upper, lower = edges[e, OPERAND], edges[e, UPPER], edges[e, LOWER]
+        width = float(min(bits[operand], sum_bits) if operand == 2 else bits[operand])
+        above_pj = stores[upper, WRITE_PJ if operand == 2 else READ_PJ]
+        way = 1 if operand == 2 else 0
+        if lower < 0:
+            trips = 1.0
+            for rank in range(extents.size):
+                if relevant[operand, rank] or not edges[e, FREE]:
+                    trips *= temporal[rank]
+            crossing = trips * box(ones, spatial[upper], terms[operand])
+        else:
+            crossing = least_crossing(temporal, spatial[upper], terms[operand])
+            below = least_crossing(temporal, spatial[lower], terms[operand])
+            below_pj = stores[lower, READ_PJ if operand == 2 else WRITE_PJ]
+            energy += below * width / stores[lower, ACCESS] * instances[lower] * below_pj
+            below_rate = stores[lower, READ_RATE if operand == 2 else WRITE_RATE]
+            if edges[e, PORT + 3 - way] >= 0:
+                busy[edges[e, PORT + 3 - way]] += below * width / below_rate
+            first = box(ones, spatial[upper], terms[operand]) * width
+            stalls += first / stores[upper, WRITE_RATE if operand == 2 else READ_RATE]
+        energy += crossing * width / stores[upper, ACCESS] * instances[upper] * above_pj
+        if edges[e, PORT + way] >= 0:
+            rate = stores[upper, WRITE_RATE if operand == 2 else READ_RATE]
+            busy[edges[e, PORT + way]] += crossing * width / rate
+    latency = stalls
+    for port in range(busy.size):
+        latency = max(latency, busy[port])
+    return value(objective, energy, latency), compute
+
+
+@kernel
+def quick_bounds(  # type: ignore[no-untyped-def]
+    objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    reads_zeros, port_criterion, criteria, slots,
+):  # fmt: skip
+    """`quick_bound` and compute cycles of many choices, (choices, 2)."""
+    result = np.empty((len(choices), 2))
+    for i in range(len(choices)):
+        result[i, 0], result[i, 1] = quick_bound(
+            objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
+            sum_bits, port_criterion,
+        )  # fmt: skip
+    return result
+
+
+@kernel
+def screened(  # type: ignore[no-untyped-def]
+    objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    reads_zeros, port_criterion, criteria, slots, movable, limits, quick, best, space, numbers,
+):  # fmt: skip
+    """Bounds of choices before anything is placed.
+
+    Args:
+        objective: and what follows up to `slots`: see `choice.opened`.
+        choices: spatial counts, (choices, dimensions, ranks).
+        movable: boundaries of each operand, (3,).
+        limits: bits of the shared stores, (slots,).
+        quick: bounds known so far, (choices,); what reaches `best` is not looked at.
+        best: value to undercut.
+        space: workspace of reals.
+        numbers: workspace of whole numbers.
+
+    Returns:
+        Bounds (choices,), and the two workspaces (they may have grown).
+    """
+    result = quick.copy()
+    for i in range(len(choices)):
+        if quick[i] >= best:
+            continue
+        _, count = axes(temporal_extents(extents, choices[i]))
+        reals, wholes = room(count, extents.size, movable, criteria)
+        if space.size < reals:
+            space = np.empty(2 * reals)
+        if numbers.size < wholes:
+            numbers = np.empty(2 * wholes, np.int64)
+        lattice, _, cost, _, _, _, constants, floor, _ = opened(
+            objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
+            sum_bits, reads_zeros, port_criterion, criteria, slots, space, numbers,
+        )  # fmt: skip
+        tables = cost.size + 2 * cost[:, 0].size + (4 * 6 + 3) * count
+        rest = all_remaining(objective, cost, slots, lattice, movable, space[tables:])
+        root = root_bound(objective, constants, floor, limits, slots, rest)
+        result[i] = max(result[i], root)
+    return result, space, numbers
