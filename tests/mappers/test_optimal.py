@@ -1,0 +1,97 @@
+"""The optimal mapper against every mapping there is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dovetail.arch.spatial import SpatialArray, Store
+from dovetail.errors import MappingError
+from dovetail.ir.operator import Access, Affine, Einsum
+from dovetail.mappers.found import OBJECTIVES, value_of
+from dovetail.mappers.optimal import optimal
+from dovetail.sim.nest import analyse, faults
+from tests.mappers.brute_force import best
+
+
+def conv(k: int, c: int, p: int, r: int, stride: int = 1, groups: int = 1, n: int = 1) -> Einsum:
+    """A convolution of one spatial axis with all features of two: stride, groups, batch."""
+
+    def index(*terms: tuple[str, int]) -> Affine:
+        return Affine(terms)
+
+    ranks = {"N": n, "G": groups, "K": k, "C": c, "P": p, "R": r}
+    moving = (index(("N", 1)), index(("G", c), ("C", 1)), index(("P", stride), ("R", 1)))
+    kernel = (index(("G", k), ("K", 1)), index(("C", 1)), index(("R", 1)))
+    result = (index(("N", 1)), index(("G", k), ("K", 1)), index(("P", 1)))
+    return Einsum(
+        tuple(ranks.items()), (Access("i", moving), Access("w", kernel)), Access("o", result)
+    )
+
+
+LAYERS = (
+    conv(2, 3, 2, 3), conv(4, 2, 3, 1), conv(3, 3, 5, 1), conv(2, 2, 2, 2, stride=2),
+    conv(1, 1, 4, 3, groups=3), conv(1, 1, 3, 2, stride=3, groups=4), conv(6, 4, 1, 1),
+    conv(7, 5, 1, 1), conv(2, 2, 3, 1, n=2), conv(1, 6, 2, 2), conv(2, 1, 6, 2, groups=2),
+)  # fmt: skip
+
+
+def draw(rng: np.random.Generator) -> SpatialArray:
+    """A random accelerator: two inner stores, perhaps shared, and one or two outer ones."""
+
+    def store(name: str, operands: tuple[str, ...], serves: tuple[str, ...], low: int) -> Store:
+        shared_port = rng.random() < 0.4
+        rate = float(rng.choice([2, 4, 16, math.inf]))
+        return Store(
+            name, operands, serves,
+            capacity_bytes=int(rng.integers(low, 4 * low + 8)),
+            access_bits=int(rng.choice([1, 8, 24])),
+            read_pj=float(rng.integers(1, 20)), write_pj=float(rng.integers(1, 20)),
+            read_bits_per_cycle=rate,
+            write_bits_per_cycle=None if shared_port else float(rng.choice([3, 8, math.inf])),
+            buffering=str(rng.choice(["ideal", "single", "double"])),
+            bypass=tuple(e for e in operands if rng.random() < 0.15),
+        )  # fmt: skip
+
+    split = rng.random() < 0.5
+    everything = ("input", "weight", "output")
+    inner = (
+        (store("wreg", ("weight",), (), 2), store("oreg", ("output",), (), 4))
+        if split
+        else (store("reg", ("input", "output"), ("x",) if rng.random() < 0.3 else (), 9),)
+    )
+    held = everything if rng.random() < 0.5 else ("input", "output")
+    sram = store("sram", held, ("x", "y"), 12)
+    dram = Store(
+        "dram", everything, ("x", "y"), access_bits=8, read_pj=100, write_pj=120,
+        read_bits_per_cycle=float(rng.choice([4, 16, 64])), write_bits_per_cycle=None,
+    )  # fmt: skip
+    x, y = ("K", "P"), ("C", "G")
+    latched = tuple(e for e in everything if rng.random() < 0.4)
+    return SpatialArray(
+        "random", (("x", int(rng.integers(1, 4))), ("y", int(rng.integers(1, 3)))),
+        (*inner, sram, dram), (("x", x[: int(rng.integers(1, 3))]), ("y", y)), latched,
+        bool(rng.random() < 0.5), 8, 8, 16, 8, 1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_finds_the_optimum_of_all_mappings(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    einsum, accelerator = LAYERS[seed % len(LAYERS)], draw(rng)
+    expected, count = best(einsum, accelerator)
+    assert count > 100
+    for objective in OBJECTIVES:
+        if math.isinf(expected[objective]):
+            with pytest.raises(MappingError):
+                optimal(einsum, accelerator, objective)
+            continue
+        found = optimal(einsum, accelerator, objective)
+        assert found.proven
+        assert found.gap == 0
+        assert found.value == pytest.approx(expected[objective], rel=1e-9)
+        assert not faults(einsum, accelerator, found.mapping)
+        cost = analyse(einsum, accelerator, found.mapping)
+        assert value_of(cost.cycles, cost.energy_pj, objective) == found.value
