@@ -97,6 +97,7 @@ def _accelerators() -> Table:
 def _described(a: Accelerator) -> tuple[str, float, str]:
     """Array, KiB of all memories on chip, and what is off chip."""
     from dovetail.arch.spatial import SpatialArray
+    from dovetail.arch.system import System
     from dovetail.arch.systolic import SystolicArray
 
     if isinstance(a, SystolicArray):
@@ -106,6 +107,9 @@ def _described(a: Accelerator) -> tuple[str, float, str]:
     if isinstance(a, SpatialArray):
         array = " x ".join(f"{size} {name}" for name, size in a.dimensions)
         return array, a.sram_bytes / 1024, _dram(a, a.dram)
+    if isinstance(a, System):
+        kib = sum(_described(core)[1] for _, core in a.cores)
+        return " + ".join(name for name, _ in a.cores), kib, _dram(a, "")
     return a.family, 0.0, _dram(a, "")
 
 

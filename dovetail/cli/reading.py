@@ -135,6 +135,13 @@ def summary(report: Report) -> str:
 def _engines(report: Report) -> str:
     fused = sum(1 for op in report.operators if op.fused_into)
     own = [op.engine for op in report.operators if not op.fused_into]
+    cores = sorted(set(own) - {"array", "vector", "none", "host"})
+    if cores:
+        placed = ", ".join(f"{own.count(core)} on {core}" for core in cores)
+        return (
+            f"{len(report.operators)} operators: {placed}, {fused} fused into others, "
+            f"{own.count('none')} views that move no data"
+        )
     left = f", {own.count('host')} left to the host" if "host" in own else ""
     return (
         f"{len(report.operators)} operators: {own.count('array')} on the array, "

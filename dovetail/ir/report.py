@@ -19,7 +19,7 @@ class OperatorReport:
         name: the operator.
         kind: what it does, e.g. `conv2d`.
         engine: `array`, `vector`, `none` for views that move no data, or `host` for what the RTL
-            machine leaves to the host, at no cost.
+            machine leaves to the host, at no cost; in a system the name of the core.
         fused_into: the operator in whose output path it runs; "" if it runs on its own.
         macs: multiply-accumulates.
         vector_ops: scalar operations on the vector unit, fused ones included where they run.
@@ -53,7 +53,7 @@ class OperatorReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What a network costs; the sum over operators, which run one after the other.
+    """What a network costs; the sum over operators, which run one after the other on one core.
 
     Attributes:
         network: name.
@@ -64,6 +64,8 @@ class Report:
         peak_macs_per_cycle: upper bound of the array.
         dram_bytes_per_cycle: upper bound of the memory channel.
         operators: in the order of the network.
+        makespan_cycles: of a system, whose operators overlap; None where they run one after the
+            other.
     """
 
     network: str
@@ -74,10 +76,13 @@ class Report:
     peak_macs_per_cycle: int
     dram_bytes_per_cycle: float
     operators: tuple[OperatorReport, ...]
+    makespan_cycles: int | None = None
 
     @cached_property
     def cycles(self) -> int:
         """Total cycles."""
+        if self.makespan_cycles is not None:
+            return self.makespan_cycles
         return sum(op.cycles for op in self.operators)
 
     @property
@@ -98,7 +103,7 @@ class Report:
     @property
     def total(self) -> dict[str, Any]:
         """Totals over all operators, as in the JSON form."""
-        array_cycles = sum(op.cycles for op in self.operators if op.engine == "array")
+        array_cycles = sum(op.cycles for op in self.operators if op.macs)
         peak = self.peak_macs_per_cycle
         return {
             "cycles": self.cycles,

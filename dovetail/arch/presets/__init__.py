@@ -22,6 +22,7 @@ GROUP = "dovetail.accelerators"
 FAMILIES = {
     "systolic": "dovetail.arch.systolic:SystolicArray",
     "spatial": "dovetail.arch.spatial:SpatialArray",
+    "system": "dovetail.arch.system:System",
 }
 """Classes of the built-in families; those of entry points come beside them."""
 
