@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-GREEDY_ROUNDS = 60
+import numpy as np
+
+REPAIRS = 15
+"""Blocks that move to the front of an order before the next order is tried."""
+
+SHAKES = 8
+"""Random orders of each kind."""
+
 MAX_NODES = 200_000
+"""States of the exact search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ def pack(
     capacity: int,
     fixed: Mapping[int, int] | None = None,
     *,
+    first: Collection[int] = (),
+    upside_down: bool = False,
     max_nodes: int = MAX_NODES,
     deadline: float = float("inf"),
 ) -> Packed:
@@ -41,19 +51,32 @@ def pack(
         blocks: rectangles.
         capacity: bytes.
         fixed: addresses that are given, by block.
+        first: blocks that the greedy places lowest, so that they leave one hole above them.
+        upside_down: whether addresses count from the top.
         max_nodes: bound of the exact search.
         deadline: `time.monotonic()` at which it gives up.
     """
     pinned = dict(fixed or {})
+    if upside_down:
+        pinned = {i: capacity - a - blocks[i].size for i, a in pinned.items()}
+        mirrored = pack(
+            blocks, capacity, pinned, first=first, max_nodes=max_nodes, deadline=deadline
+        )
+        if mirrored.addresses is None:
+            return mirrored
+        flipped = zip(mirrored.addresses, blocks, strict=True)
+        return Packed(tuple(capacity - a - b.size for a, b in flipped))
     over = [
         [j for j, b in enumerate(blocks) if j != i and b.start <= a.end and a.start <= b.end]
         for i, a in enumerate(blocks)
     ]
     if any(_clash(blocks, over, pinned, i, capacity) for i in pinned):
         return Packed(None)
-    addresses = _greedy(blocks, over, capacity, pinned)
+    addresses = _greedy(blocks, over, capacity, pinned, first)
     if addresses is not None:
         return Packed(addresses)
+    if max_nodes < 1:
+        return Packed(None, proven=False)
     search = _Search(blocks, over, capacity, pinned, max_nodes, deadline)
     found = search.run()
     return Packed(found, proven=found is not None or not search.stopped)
@@ -72,19 +95,13 @@ def _clash(
 
 
 def _greedy(
-    blocks: Sequence[Block], over: list[list[int]], capacity: int, pinned: dict[int, int]
-) -> tuple[int, ...] | None:
+    blocks: Sequence[Block], over: list[list[int]], capacity: int, pinned: dict[int, int],
+    first: Collection[int],
+) -> tuple[int, ...] | None:  # fmt: skip
     """Lowest fit in several orders; what does not fit moves to the front."""
-    keys = (
-        lambda i: (-blocks[i].size, blocks[i].start),
-        lambda i: (blocks[i].start - blocks[i].end, -blocks[i].size),
-        lambda i: ((blocks[i].start - blocks[i].end - 1) * blocks[i].size,),
-        lambda i: (blocks[i].start, -blocks[i].end),
-    )
     free = [i for i in range(len(blocks)) if i not in pinned]
-    for key in keys:
-        queue = sorted(free, key=key)
-        for _ in range(GREEDY_ROUNDS // len(keys)):
+    for queue in _queues(blocks, free, first):
+        for _ in range(REPAIRS):
             placed, failed = _lowest(blocks, over, capacity, pinned, queue)
             if failed is None:
                 return tuple(placed[i] for i in range(len(blocks)))
@@ -93,6 +110,22 @@ def _greedy(
             queue.remove(failed)
             queue.insert(0, failed)
     return None
+
+
+def _queues(
+    blocks: Sequence[Block], free: Sequence[int], first: Collection[int]
+) -> Iterator[list[int]]:
+    """Orders to place in: by size, by steps, by both, as they come; then sizes shaken a little."""
+    size = np.array([blocks[i].size for i in free], dtype=np.float64)
+    steps = np.array([_steps(blocks[i]) for i in free], dtype=np.float64)
+    start = np.array([blocks[i].start for i in free], dtype=np.float64)
+    later = np.array([i not in first for i in free])
+    rng = np.random.default_rng(0)
+    keys = [-size, -steps - size / (size.max(initial=0) + 1), -steps * size, start]
+    keys += [-size * steps**power * rng.uniform(0.7, 1.0, len(free))
+             for power in (0.0, 0.5, 1.0) for _ in range(SHAKES)]  # fmt: skip
+    for key in keys:
+        yield [free[k] for k in np.lexsort((start, key, later))]
 
 
 def _lowest(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dovetail.mappers.graph.packing import Block, Packed, pack
 from dovetail.mappers.graph.plan import Stay
@@ -13,6 +14,18 @@ from dovetail.mappers.graph.problem import Problem
 SHRINK_NODES = 5_000
 """Bound of each search that makes a conflict smaller."""
 
+GROUP_NODES = 1_000
+"""Bound of each search for a group between its neighbours."""
+
+GROUP_STEPS = (1_000_000, 96, 32, 12)
+"""About the steps of a group where many stays cross everywhere, in the order of trial."""
+
+MAX_WHOLE = 40
+"""Blocks that one exact search takes on together."""
+
+MAX_PACKINGS = 3_000
+"""Groups that are packed before the chain gives up."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -20,12 +33,13 @@ class Placement:
 
     Attributes:
         addresses: one per stay; None if none were found.
-        conflict: stays, cut to the steps that matter, which provably have no placement; empty if
-            nothing is proven.
+        conflict: if none were found, stays (cut to the steps that matter) to blame for it.
+        proven: whether the conflict provably has no placement.
     """
 
     addresses: tuple[int, ...] | None
     conflict: tuple[Stay, ...] = ()
+    proven: bool = False
 
 
 def place(
@@ -33,108 +47,125 @@ def place(
 ) -> Placement:
     """Finds contiguous addresses within a budget.
 
-    Steps that only one stay crosses cut the problem into groups. A group is solved with the
-    address that the stay carries in; the one that it carries out is tried at either end.
+    Steps that few stays cross cut the problem into groups. A group is solved with the addresses
+    that stays carry in; what they carry out is tried low, high and anywhere.
     """
     blocks = [Block(s.start, s.end, problem.items[s.item].size) for s in stays]
-    groups = _groups(blocks)
-    chain = _Chain(blocks, groups, budget, deadline)
-    addresses = chain.run()
-    if addresses is not None:
-        return Placement(tuple(addresses[i] for i in range(len(blocks))))
-    for group in groups:
-        alone = pack([blocks[i] for i in group], budget, deadline=deadline)
+    for steps in GROUP_STEPS:
+        groups = _groups(blocks, steps)
+        share = time.monotonic() + 0.3 * (deadline - time.monotonic())
+        chain = Chain(blocks, groups, budget, share)
+        addresses = chain.run()
+        if addresses is not None:
+            return Placement(tuple(addresses[i] for i in range(len(blocks))))
+    order = sorted(range(len(groups)), key=lambda g: g != chain.deepest)
+    for group in (groups[g] for g in order):
+        alone = pack([blocks[i] for i in group], budget, max_nodes=SHRINK_NODES, deadline=deadline)
         if alone.addresses is None and alone.proven:
-            return Placement(None, _conflict([stays[i] for i in group], blocks, group, budget))
-    whole = pack(blocks, budget, deadline=deadline)
-    if whole.addresses is None and whole.proven:
-        return Placement(None, _conflict(stays, blocks, range(len(blocks)), budget))
-    return Placement(whole.addresses)
+            blamed = _conflict([stays[i] for i in group], blocks, group, budget)
+            return Placement(None, blamed, proven=True)
+    if len(blocks) <= MAX_WHOLE:
+        whole = pack(blocks, budget, deadline=deadline)
+        if whole.addresses is not None:
+            return Placement(whole.addresses)
+        if whole.proven:
+            blamed = _conflict(stays, blocks, range(len(blocks)), budget)
+            return Placement(None, blamed, proven=True)
+    return Placement(None, tuple(stays[i] for i in groups[chain.deepest]))
 
 
-def _groups(blocks: Sequence[Block]) -> list[list[int]]:
-    """Blocks between steps that at most one block crosses; that one is in both groups."""
+def _groups(blocks: Sequence[Block], steps: int) -> list[list[int]]:
+    """Blocks between cuts: where at most one block crosses, and after at most about `steps`.
+
+    A block that crosses a cut is in the groups on both sides.
+    """
     last = max(b.end for b in blocks)
     crossing = [0] * (last + 1)
     for block in blocks:
         for t in range(block.start, block.end):
             crossing[t] += 1
-    groups, start = [], 0
-    for t in range(last + 1):
-        if t == last or crossing[t] <= 1:
-            members = [i for i, b in enumerate(blocks) if b.start <= t and b.end >= start]
-            if members:
-                groups.append(members)
-            start = t + 1
-    return groups
+    cuts, start = [], 0
+    while start <= last:
+        stop = next((t for t in range(start, last) if crossing[t] <= 1), last)
+        while stop - start > 2 * steps:
+            near = range(start + steps // 2, start + 2 * steps)
+            cut = min(near, key=lambda t: (crossing[t], t))
+            cuts.append((start, cut))
+            start = cut + 1
+        cuts.append((start, stop))
+        start = stop + 1
+    members = (
+        [i for i, b in enumerate(blocks) if b.start <= high and b.end >= low] for low, high in cuts
+    )
+    return [group for group in members if group]
 
 
-class _Chain:
-    """Groups one after the other; a group that fails makes the one before try another end."""
+class Chain:
+    """Groups one after the other; a group that fails makes the one before try another way."""
 
     def __init__(
         self, blocks: Sequence[Block], groups: list[list[int]], budget: int, deadline: float
     ) -> None:
         self.blocks, self.groups, self.budget, self.deadline = blocks, groups, budget, deadline
-        self.known: dict[tuple[int, tuple[tuple[int, int], ...]], Packed] = {}
+        self.known: dict[object, Packed] = {}
+        self.deepest = 0
+        pairs = pairwise(groups)
+        self.shared = [set[int](), *(set(a) & set(b) for a, b in pairs), set[int]()]
 
     def run(self) -> dict[int, int] | None:
         """Addresses by block, or None if this way finds none."""
         chosen: list[dict[int, int]] = []
-        options = [iter(self._options(0, {}))]
-        dead: set[tuple[int, int]] = set()
-        while options:
+        options = [self._options(0, {})]
+        dead: set[tuple[int, object]] = set()
+        while options and time.monotonic() < self.deadline and len(self.known) < MAX_PACKINGS:
+            number = len(options)
             found = next(options[-1], None)
             if found is None:
                 options.pop()
                 if chosen:
-                    dead.add((len(chosen), self._carried(len(chosen), chosen.pop())))
-                continue
-            number = len(options)
-            if number == len(self.groups):
+                    dead.add((number - 1, self._carried(number - 1, chosen.pop())))
+            elif number == len(self.groups):
                 return {i: a for part in (*chosen, found) for i, a in part.items()}
-            if (number, self._carried(number, found)) in dead:
-                continue
-            if time.monotonic() > self.deadline:
-                return None
-            chosen.append(found)
-            options.append(iter(self._options(number, found)))
+            elif (number, self._carried(number, found)) not in dead:
+                self.deepest = max(self.deepest, number)
+                chosen.append(found)
+                options.append(self._options(number, found))
         return None
 
-    def _shared(self, number: int) -> int | None:
-        """The block that group `number` has in common with the group before."""
-        if not 0 < number < len(self.groups):
-            return None
-        both = set(self.groups[number]) & set(self.groups[number - 1])
-        return next(iter(both), None)
+    def _carried(self, number: int, found: dict[int, int]) -> object:
+        """Addresses that group `number` takes over."""
+        return tuple(sorted((i, found[i]) for i in self.shared[number]))
 
-    def _carried(self, number: int, found: dict[int, int]) -> int:
-        shared = self._shared(number)
-        return -1 if shared is None else found[shared]
+    def _options(self, number: int, before: dict[int, int]) -> Iterator[dict[int, int]]:
+        """Placements of a group: what goes on at the bottom, at the top, or anywhere."""
+        pinned = {i: before[i] for i in self.shared[number]}
+        out = self.shared[number + 1] - set(pinned)
+        if len(out) == 1:
+            (one,) = out
+            for end in (0, self.budget - self.blocks[one].size):
+                yield from self._pack(number, {**pinned, one: end}, set(), False)
+        for upside_down in (False, True):
+            yield from self._pack(number, pinned, out, upside_down)
 
-    def _options(self, number: int, before: dict[int, int]):  # type: ignore[no-untyped-def]
-        """Placements of a group, its last block at the bottom, at the top, or anywhere."""
-        shared, out = self._shared(number), self._shared(number + 1)
-        pinned = {} if shared is None else {shared: before[shared]}
-        ends = [{}] if out is None or out in pinned else [
-            {out: 0}, {out: self.budget - self.blocks[out].size}, {}
-        ]  # fmt: skip
-        for end in ends:
-            packed = self._pack(number, {**pinned, **end})
-            if packed is not None:
-                yield packed
-
-    def _pack(self, number: int, pinned: dict[int, int]) -> dict[int, int] | None:
+    def _pack(
+        self, number: int, pinned: dict[int, int], first: set[int], upside_down: bool
+    ) -> Iterator[dict[int, int]]:
         group = self.groups[number]
         local = {group.index(i): address for i, address in pinned.items()}
-        key = (number, tuple(sorted(local.items())))
+        key = (number, tuple(sorted(local.items())), upside_down)
         if key not in self.known:
-            blocks = [self.blocks[i] for i in group]
             self.known[key] = pack(
-                blocks, self.budget, local, max_nodes=SHRINK_NODES, deadline=self.deadline
+                [self.blocks[i] for i in group],
+                self.budget,
+                local,
+                first={group.index(i) for i in first},
+                upside_down=upside_down,
+                max_nodes=GROUP_NODES if len(group) <= MAX_WHOLE else 0,
+                deadline=self.deadline,
             )
         packed = self.known[key].addresses
-        return None if packed is None else dict(zip(group, packed, strict=True))
+        if packed is not None:
+            yield dict(zip(group, packed, strict=True))
 
 
 def _conflict(

@@ -196,9 +196,8 @@ def _try(problem: Problem, budget: int, master: Master, deadline: float) -> Part
             cost = bytes_of(problem, draft.dropped)
             best = Part(draft.order, draft.dropped, cost, min(bound, cost))
             break
-        stays = outcome.conflict or stays_of(problem, draft.order, draft.dropped)
-        proven = proven and bool(outcome.conflict)
-        if not master.forbid(stays) or time.monotonic() > deadline:
+        proven = proven and outcome.proven
+        if not master.forbid(outcome.conflict) or time.monotonic() > deadline:
             break
     return best or (Part((), frozenset(), 0, bound) if bound else None)
 

@@ -1,0 +1,141 @@
+"""The optimum: search, program and schedule against enumeration of everything."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from dovetail.errors import MappingError
+from dovetail.mappers.graph import Problem, minimum_peak, replay, schedule
+from dovetail.mappers.graph.baselines import CHOOSERS, run_baseline
+from dovetail.mappers.graph.fixed import FixedMaster
+from dovetail.mappers.graph.free import FreeMaster
+from dovetail.mappers.graph.order import beam_order, peak_of
+from dovetail.mappers.graph.plan import bytes_of
+from dovetail.mappers.graph.search import search
+from tests.mappers.graph.graphs import brute_force, drops, orders, peak, problem, problems
+
+EXAMPLES = settings(max_examples=25, deadline=None)
+
+
+def budgets(p: Problem, share: float) -> int:
+    """A budget between the least that runs every operator and the least that never spills."""
+    least, most = p.required_bytes, min(peak(p, order) for order in orders(p))
+    return least + round(share * (most - least))
+
+
+@EXAMPLES
+@given(problems(most=6))
+def test_the_minimum_peak_is_that_of_all_orders(p: Problem) -> None:
+    found = minimum_peak(p)
+    assert found.proven
+    assert found.peak_bytes == min(peak(p, order) for order in orders(p))
+    assert found.peak_bytes == peak(p, found.order) == peak_of(p, found.order)
+
+
+@EXAMPLES
+@given(problems(most=6))
+def test_the_beam_gives_a_legal_order(p: Problem) -> None:
+    order = p.check_order(beam_order(p, width=2))
+    assert peak_of(p, order) >= minimum_peak(p).peak_bytes
+
+
+@EXAMPLES
+@given(problems(), st.sampled_from([0.0, 0.5, 1.0]))
+def test_search_and_program_find_the_capacity_optimum(p: Problem, share: float) -> None:
+    budget = budgets(p, share)
+    best = brute_force(p, budget, contiguous=False)
+    draft = search(p, budget, time_limit_s=20)
+    assert draft.status == "optimal"
+    assert draft.bound_bytes == best == bytes_of(p, draft.dropped)
+    program = FreeMaster(p, budget).solve(20)
+    assert program.status == "optimal"
+    assert program.bound_bytes == best == bytes_of(p, program.dropped)
+
+
+@EXAMPLES
+@given(problems(), st.sampled_from([0.0, 0.5, 1.0]))
+def test_the_program_of_an_order_is_optimal_for_it(p: Problem, share: float) -> None:
+    budget = budgets(p, share)
+    draft = FixedMaster(p, p.default_order, budget).solve(20)
+    kept = [d for d in drops(p, p.default_order) if _fits(p, d, budget)]
+    assert draft.status == "optimal"
+    assert bytes_of(p, draft.dropped) == min(bytes_of(p, d) for d in kept) == draft.bound_bytes
+
+
+def _fits(p: Problem, dropped: frozenset[tuple[int, int]], budget: int) -> bool:
+    from dovetail.mappers.graph.plan import stays_of
+
+    stays = stays_of(p, p.default_order, dropped)
+    loads = (
+        sum(p.items[s.item].size for s in stays if s.start <= t <= s.end)
+        for t in range(len(p.operators))
+    )
+    return max(loads) <= budget
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(most=4), st.sampled_from([0.0, 0.5, 1.0]))
+def test_a_schedule_is_optimal_and_replays(p: Problem, share: float) -> None:
+    budget = budgets(p, share)
+    best = brute_force(p, budget)
+    if math.isinf(best):
+        with pytest.raises(MappingError):
+            schedule(p, budget)
+        return
+    found = schedule(p, budget)
+    assert found.proven
+    assert found.traffic.bytes == best == found.bound_bytes
+    assert replay(p, found.plan) == found.traffic
+    assert found.traffic.extent_bytes <= budget
+
+
+@EXAMPLES
+@given(problems(most=6), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from(sorted(CHOOSERS)))
+def test_no_baseline_beats_the_proven_optimum(p: Problem, share: float, chooser: str) -> None:
+    budget = budgets(p, share)
+    baseline = run_baseline(p, budget, p.default_order, chooser)
+    assume(baseline.traffic is not None)
+    assert baseline.traffic is not None
+    found = schedule(p, budget)
+    assert found.proven
+    assert found.traffic.bytes <= baseline.traffic.bytes
+
+
+def test_where_no_contiguous_placement_exists_zero_is_refuted() -> None:
+    # Six bytes are alive at most, yet the fourth tensor finds only holes of one byte beside 2 + 2.
+    rows = [
+        (1, 0, (2,)), (2, 1, (4,)), (1, 2, (3,)), (2, 3, (6,)), (2, 4, (5,)), (1, 5, (6,)),
+        (1, 6, ()),
+    ]  # fmt: skip
+    p = problem(*rows, operators=7)
+    budget = minimum_peak(p).peak_bytes
+    found = schedule(p, budget)
+    assert found.proven
+    assert found.traffic.bytes == brute_force(p, budget)
+
+
+def test_a_larger_scratchpad_never_costs_more() -> None:
+    rows = [(4, 0, (1, 4)), (3, 1, (2, 5)), (2, 2, (3,)), (3, 3, (4,)), (1, 4, (5,)), (2, 5, ())]
+    p = problem(*rows, operators=6)
+    costs = [schedule(p, b).traffic.bytes for b in range(p.required_bytes, 14)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > 0 == costs[-1]
+
+
+def test_a_scratchpad_that_is_too_small_names_the_operator() -> None:
+    p = problem((2000, 0, (1,)), (3000, 1, ()), operators=2)
+    with pytest.raises(MappingError, match=r"4999 B cannot run operator 'op1'.*5000 B.*5 KiB"):
+        schedule(p, 4999)
+
+
+def test_without_time_the_best_known_schedule_comes_with_its_gap() -> None:
+    rows = [(5, None, (0, 2, 4)), (3, 0, (1,)), (2, 1, (6,)), (3, 2, (3,)), (2, 3, (6,)),
+            (3, 4, (5,)), (2, 5, (6,)), (1, 6, ())]  # fmt: skip
+    p = problem(*rows, operators=7)
+    found = schedule(p, p.required_bytes, time_limit_s=0.0)
+    assert found.gap_bytes >= 0
+    assert replay(p, found.plan).bytes == found.traffic.bytes
