@@ -141,10 +141,9 @@ class Arena:
         return len(reads) == len(channels) == 1 and self._ends[self.buffers[reads[0]]] == step
 
     def _held(self, step: int) -> set[str]:
-        """Buffers written before a step and needed after it."""
-        before = {self.buffers[n] for op in self.operators[:step] for n in op.outputs}
-        first = {n for n in self.network.inputs if n in self.buffers}
-        return {name for name in before | first if self._ends[name] > step}
+        """Buffers written before a step, or before the run, and needed after it."""
+        later = {self.buffers[n] for op in self.operators[step:] for n in op.outputs}
+        return {name for name, end in self._ends.items() if name not in later and end > step}
 
     def _elements(self, name: str, size: Size) -> Any:
         shape = self.network.tensor[name].shape

@@ -7,12 +7,17 @@ axis; intervals are half open and count elements of the unpadded tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 
 Interval = tuple[int, int]
+Number = TypeVar("Number", int, NDArray[np.int64])
 
 ROWS, COLUMNS = 2, 3
 """Dimensions of an image that patches cut."""
@@ -77,20 +82,28 @@ def field(network: Network, operator: Operator, axis: int, part: Interval) -> di
     needs = {}
     for name in activations(network, operator):
         extent = network.tensor[name].shape[axis]
-        low, high = _unclipped(operator, axis, part)
+        low, high = reach(operator, axis, part)
         if not (operator.einsum or operator.window) and extent == 1:
             low, high = 0, 1  # broadcast
         needs[name] = (min(max(0, low), extent - 1), max(min(high, extent), 1))
     return needs
 
 
-def _unclipped(operator: Operator, axis: int, part: Interval) -> Interval:
+def reach(operator: Operator, axis: int, part: tuple[Number, Number]) -> tuple[Number, Number]:
+    """What an operator reads for an interval of its output, padding included.
+
+    Args:
+        operator: patchable, see `is_patchable`.
+        axis: `ROWS` or `COLUMNS`.
+        part: begin and end of the output's interval, numbers or arrays.
+    """
     begin, end = part
     if operator.einsum:
         einsum = operator.einsum
         rank = einsum.output.indices[axis].terms[0][0]
         index = einsum.operands[0].indices[axis]
-        low = high = index.offset
+        low: Any = index.offset
+        high: Any = index.offset
         for name, coefficient in index.terms:
             first, last = (begin, end - 1) if name == rank else (0, einsum.extent(name) - 1)
             low, high = low + coefficient * first, high + coefficient * last
@@ -98,8 +111,8 @@ def _unclipped(operator: Operator, axis: int, part: Interval) -> Interval:
     if operator.window:
         window, spot = operator.window, axis - ROWS
         low = begin * window.stride[spot] - window.padding[spot]
-        reach = window.dilation[spot] * (window.kernel[spot] - 1) + 1
-        return low, (end - begin - 1) * window.stride[spot] + low + reach
+        span = window.dilation[spot] * (window.kernel[spot] - 1) + 1
+        return low, (end - begin - 1) * window.stride[spot] + low + span
     return part
 
 

@@ -1,0 +1,352 @@
+"""What fused operators cost on a spatial array, and what they cost alone.
+
+A run's tensors lie in the *stage*: the outermost memory on the chip that holds inputs and outputs
+alike and serves the whole array. Every operator of a tile is an operator of its own whose input and
+output never leave the stage, so that the mapping analysis gives its cycles and energy; what crosses
+the chip's border is added: the run's inputs (halos again in every tile that computes them again),
+its result once, and its weights once if they fit beside each other, else for every tile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from dovetail.arch.spatial import SpatialArray, Store
+from dovetail.errors import MappingError
+from dovetail.ir.operator import Einsum, Operator
+from dovetail.ir.schedule import Placement
+from dovetail.mappers.found import Found, value_of
+from dovetail.mappers.fusion_tiles import Run, Tile, Tiling
+from dovetail.mappers.receptive import COLUMNS, ROWS, activations
+from dovetail.mappers.schedule import streamed_elements
+from dovetail.mappers.spatial import find_mapping
+from dovetail.sim.nest import NestCost
+from dovetail.sim.spatial_reading import stream_cycles
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Cost of operators.
+
+    Attributes:
+        cycles: time.
+        energy_pj: of everything.
+        read_bits: from the outermost memory.
+        written_bits: into it.
+        macs: multiply-accumulates, those done again included.
+    """
+
+    cycles: float = 0.0
+    energy_pj: float = 0.0
+    read_bits: float = 0.0
+    written_bits: float = 0.0
+    macs: int = 0
+
+    def __add__(self, other: Price) -> Price:
+        return Price(
+            self.cycles + other.cycles, self.energy_pj + other.energy_pj,
+            self.read_bits + other.read_bits, self.written_bits + other.written_bits,
+            self.macs + other.macs,
+        )  # fmt: skip
+
+    def times(self, count: float) -> Price:
+        """Cost of doing it so often."""
+        return Price(
+            self.cycles * count, self.energy_pj * count, self.read_bits * count,
+            self.written_bits * count, round(self.macs * count),
+        )  # fmt: skip
+
+    @property
+    def traffic_bits(self) -> float:
+        """Bits that cross the chip's border."""
+        return self.read_bits + self.written_bits
+
+    def value(self, objective: str) -> float:
+        """Of an objective, the less the better."""
+        return value_of(self.cycles, self.energy_pj, objective)
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """How costs are found.
+
+    Attributes:
+        accelerator: legal.
+        objective: `latency`, `energy` or `edp`.
+        mapper: of `dovetail.mappers.spatial`.
+        seed: of mappers that draw at random.
+        time_limit_s: for each operator or part of one.
+    """
+
+    accelerator: SpatialArray
+    objective: str = "energy"
+    mapper: str = "optimal"
+    seed: int = 0
+    time_limit_s: float | None = None
+
+    def find(self, einsum: Einsum, accelerator: SpatialArray) -> Found:
+        """The mapping of an Einsum."""
+        return find_mapping(
+            einsum, accelerator, self.objective, self.mapper, seed=self.seed,
+            time_limit_s=self.time_limit_s,
+        )  # fmt: skip
+
+    @property
+    def word(self) -> int:
+        """Bits of an element that passes from operator to operator."""
+        return max(self.accelerator.input_bits, self.accelerator.output_bits)
+
+
+def stage_of(accelerator: SpatialArray) -> Store | None:
+    """The memory where fused operators hand tensors on; None if there is none."""
+    return _shared(accelerator, ("input", "output"))
+
+
+def _shared(accelerator: SpatialArray, operands: tuple[str, ...]) -> Store | None:
+    """The outermost memory on the chip that holds these operands for the whole array."""
+    everywhere = {name for name, _ in accelerator.dimensions}
+    for store in reversed(accelerator.stores[:-1]):
+        if set(operands) <= set(store.operands) and everywhere <= set(store.serves):
+            return store
+    return None
+
+
+def weights_stay(tiling: Tiling, pricing: Pricing) -> bool:
+    """Whether all weights of a run stay on the chip, beside its tensors where they share."""
+    a = pricing.accelerator
+    stage, home = stage_of(a), _shared(a, ("weight",))
+    if home is None or stage is None:
+        return False
+    bits = tiling.run.weights * a.weight_bits
+    return bits + (tiling.held * pricing.word if home is stage else 0) <= home.tile_bits
+
+
+def fits(tiling: Tiling, pricing: Pricing) -> bool:
+    """Whether the tensors of a tile fit the stage."""
+    stage = stage_of(pricing.accelerator)
+    return stage is not None and tiling.held * pricing.word <= stage.tile_bits
+
+
+def unfused(placement: Placement, run: Run, pricing: Pricing) -> Price:
+    """Cost of an operator alone: it reads and writes the outermost memory.
+
+    Args:
+        placement: the operator and what is fused into its output path.
+        run: any run of the same network.
+        pricing: how.
+    """
+    a, op = pricing.accelerator, placement.operator
+    dram = a.stores[-1]
+    extra = _vector_pj(placement, a)
+    if placement.engine == "none":
+        return Price()
+    if op.einsum:
+        return _analysed(pricing.find(op.einsum, a).cost, dram) + Price(energy_pj=extra)
+    read, written = (n * pricing.word for n in streamed_elements(run.network, placement))
+    cycles = max(_lane_cycles(placement, a), stream_cycles(dram, read, written))
+    energy = _pj(dram, read, written) + extra
+    return Price(cycles, energy, read, written)
+
+
+def _analysed(cost: NestCost, dram: Store) -> Price:
+    levels = [level for level in cost.levels if level.store == dram.name]
+    return Price(
+        cost.cycles, cost.energy_pj, sum(level.read_bits for level in levels),
+        sum(level.write_bits for level in levels), cost.macs,
+    )  # fmt: skip
+
+
+def _pj(store: Store, read_bits: float, written_bits: float) -> float:
+    bits = store.access_bits
+    return read_bits / bits * store.read_pj + written_bits / bits * store.write_pj
+
+
+def _vector_pj(placement: Placement, accelerator: SpatialArray) -> float:
+    ops = placement.operator.vector_ops + sum(op.vector_ops for op in placement.fused)
+    return ops * accelerator.technology.vector_op_pj
+
+
+def _lane_cycles(placement: Placement, accelerator: SpatialArray) -> float:
+    if placement.engine == "none":
+        return 0.0
+    ops = placement.operator.vector_ops + sum(op.vector_ops for op in placement.fused)
+    return 0.0 if placement.operator.einsum else ops / accelerator.vector_lanes
+
+
+def estimate(tiling: Tiling, alone: tuple[Price, ...], pricing: Pricing) -> Price:
+    """Rough cost of a tiling: what operators cost alone, with other traffic beyond the chip.
+
+    Time is that of work or of traffic, whichever is longer; energy on the chip grows with the work.
+
+    Args:
+        tiling: of a run that fits.
+        alone: costs of its placements alone.
+        pricing: how.
+    """
+    a, dram = pricing.accelerator, pricing.accelerator.stores[-1]
+    read, written = _border(tiling, pricing)
+    cycles, energy = 0.0, _pj(dram, read, written)
+    for placement, price in zip(tiling.run.placements, alone, strict=True):
+        again = tiling.repeated(placement.operator)
+        inside = price.energy_pj - _pj(dram, price.read_bits, price.written_bits)
+        energy += inside * again
+        busy = stream_cycles(dram, price.read_bits, price.written_bits)
+        work = max(placement.operator.macs / a.peak_macs_per_cycle, _lane_cycles(placement, a))
+        cycles += max(work, price.cycles if price.cycles > 1.01 * busy else 0.0) * again
+    return Price(
+        max(cycles, stream_cycles(dram, read, written)), energy, read, written, tiling.macs
+    )
+
+
+def _border(tiling: Tiling, pricing: Pricing) -> tuple[float, float]:
+    """Bits that a tiling reads from and writes to the outermost memory."""
+    times = 1 if weights_stay(tiling, pricing) else tiling.count
+    weights = tiling.run.weights * pricing.accelerator.weight_bits * times
+    return tiling.read * pricing.word + weights, tiling.written * pricing.word
+
+
+def priced(tiling: Tiling, pricing: Pricing) -> Price:
+    """Cost of a tiling by the mapping analysis, part by part.
+
+    Args:
+        tiling: of a run that fits.
+        pricing: how.
+
+    Raises:
+        MappingError: if a part cannot be mapped, or its partial sums do not fit the stage.
+    """
+    a = pricing.accelerator
+    stage, dram = stage_of(a), a.stores[-1]
+    if stage is None:
+        raise MappingError(
+            f"accelerator '{a.name}' has no memory on the chip that holds inputs and outputs of "
+            "the whole array: fused operators need one"
+        )
+    stay = weights_stay(tiling, pricing)
+    inner = _inside(a, stage, tiling, pricing, stay)
+    work = Price()
+    for tile in tiling.tiles:
+        for placement in tiling.run.placements:
+            part = _part(tiling, tile, placement, inner, stage, pricing)
+            work += part.times(tile.count)
+    read, written = tiling.read * pricing.word, tiling.written * pricing.word
+    home = _shared(a, ("weight",))
+    once = tiling.run.weights * a.weight_bits if stay else 0
+    moved = _pj(dram, read + once, written) + _pj(stage, written, read)
+    if home is not None:
+        moved += _pj(home, 0, once)
+    traffic = (work.read_bits + read + once, work.written_bits + written)
+    busy = stream_cycles(dram, *traffic)
+    first, last = _ends(tiling, pricing, stage)
+    cycles = work.cycles + busy if stage.buffering == "single" else max(work.cycles, busy)
+    return Price(first + cycles + last, work.energy_pj + moved, *traffic, work.macs)
+
+
+def _ends(tiling: Tiling, pricing: Pricing, stage: Store) -> tuple[float, float]:
+    """Cycles before the first operator starts and after the last ends."""
+    dram, run = pricing.accelerator.stores[-1], tiling.run
+    begin, end = tiling.tiles[0].computed, tiling.tiles[-1].computed
+    read = sum(run.depth(name) * math.prod(begin[name]) for name in run.inputs) * pricing.word
+    written = run.depth(run.result) * math.prod(end[run.result]) * pricing.word
+    writes, out = stage.write_bits_per_cycle, dram.write_bits_per_cycle
+    into = min(dram.read_bits_per_cycle, stage.read_bits_per_cycle if writes is None else writes)
+    away = min(stage.read_bits_per_cycle, dram.read_bits_per_cycle if out is None else out)
+    return read / into, written / away
+
+
+def _inside(
+    a: SpatialArray, stage: Store, tiling: Tiling, pricing: Pricing, stay: bool
+) -> SpatialArray:
+    """The accelerator as an operator of a tile sees it: inputs and outputs end at the stage.
+
+    Room was checked for the whole run, so that the stage itself seems unbounded; weights that come
+    and go share what is left of it.
+    """
+    own = ("input", "output")
+    stores = []
+    for store in a.stores[:-1]:
+        if store is stage and "weight" in store.operands and not stay:
+            left = (stage.tile_bits - tiling.held * pricing.word) / 8
+            stores.append(replace(store, name=f"{store.name}*", operands=("weight",),
+                                  capacity_bytes=left, buffering="ideal", bypass=()))  # fmt: skip
+            stores.append(_unbounded(store, own))
+        elif store is stage or (stay and store is _shared(a, ("weight",))):
+            stores.append(_unbounded(store, store.operands))
+        else:
+            stores.append(store)
+    outside = () if stay else ("weight",)
+    # Inputs and outputs that a memory beyond the stage could hold never get there.
+    end = next(i for i, store in enumerate(stores) if store.name == stage.name)
+    beyond = [
+        replace(store, operands=tuple(o for o in store.operands if o not in own))
+        for store in stores[end + 1 :]
+    ]
+    beyond.append(replace(a.stores[-1], operands=outside))
+    kept = (store for store in beyond if store.operands)
+    return replace(a, stores=(*stores[: end + 1], *kept))
+
+
+def _unbounded(store: Store, operands: tuple[str, ...]) -> Store:
+    return replace(store, operands=operands, capacity_bytes=math.inf, buffering="ideal", bypass=())
+
+
+def _part(
+    tiling: Tiling, tile: Tile, placement: Placement, inner: SpatialArray, stage: Store,
+    pricing: Pricing,
+) -> Price:  # fmt: skip
+    """One operator of one tile."""
+    run, op = tiling.run, placement.operator
+    rows, columns = tile.computed[op.outputs[0]]
+    if not rows * columns or placement.engine == "none":
+        return Price()
+    whole = run.extent(op.outputs[0], ROWS) * run.extent(op.outputs[0], COLUMNS)
+    share = rows * columns / whole
+    extra = Price(energy_pj=_vector_pj(placement, inner) * share)
+    if op.einsum:
+        cost = pricing.find(part_of(op.einsum, rows, columns), inner).cost
+        _check_sums(cost, op, run.depth(op.outputs[0]) * rows * columns, tiling, pricing)
+        return _analysed(cost, pricing.accelerator.stores[-1]) + extra
+    read = run.network.tensor[op.outputs[0]].elements * share * _reads(run, op)
+    written = run.depth(op.outputs[0]) * rows * columns
+    read, written = read * pricing.word, written * pricing.word
+    cycles = max(_lane_cycles(placement, inner) * share, stream_cycles(stage, read, written))
+    return Price(cycles, _pj(stage, read, written)) + extra
+
+
+def _reads(run: Run, op: Operator) -> float:
+    """Elements that a vector operator reads per element that it writes."""
+    tensors = run.network.tensor
+    read = sum(tensors[name].elements for name in activations(run.network, op))
+    return read / tensors[op.outputs[0]].elements
+
+
+def part_of(einsum: Einsum, rows: int, columns: int) -> Einsum:
+    """The Einsum of a part of the output's rows and columns."""
+    new = {
+        einsum.output.indices[ROWS].terms[0][0]: rows,
+        einsum.output.indices[COLUMNS].terms[0][0]: columns,
+    }
+    ranks = tuple((name, new.get(name, extent)) for name, extent in einsum.ranks)
+    return Einsum(ranks, einsum.operands, einsum.output)
+
+
+def _check_sums(
+    cost: NestCost, op: Operator, elements: int, tiling: Tiling, pricing: Pricing
+) -> None:
+    """Partial sums in the stage are wider than the results that room was made for.
+
+    Raises:
+        MappingError: if they do not fit.
+    """
+    stage = stage_of(pricing.accelerator)
+    assert stage is not None
+    waiting = cost.level(stage.name, "output").reductions > 0
+    wide = max(0, pricing.accelerator.sum_bits - pricing.word) if waiting else 0
+    need = tiling.held * pricing.word + elements * wide
+    if need > stage.tile_bits:
+        raise MappingError(
+            f"partial sums of operator '{op.name}' and the tensors that stay take "
+            f"{math.ceil(need / 8)} B of memory '{stage.name}', which has {stage.tile_bits / 8:g} "
+            "B for them: take smaller tiles"
+        )
