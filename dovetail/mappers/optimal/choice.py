@@ -94,13 +94,22 @@ def opened(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def all_remaining(objective, cost, slots, lattice, movable, space):  # type: ignore[no-untyped-def]
+def all_remaining(objective, cost, slots, with_slots, lattice, movable, space):  # type: ignore[no-untyped-def]
     """`bounds.remaining` of every criterion that the objective looks at.
+
+    Args:
+        objective: LATENCY, ENERGY or EDP.
+        cost: see `tables.fill`.
+        slots: how many criteria are bits of shared stores.
+        with_slots: whether to bound these, too; zeros otherwise.
+        lattice: axes.
+        movable: boundaries of each operand, (3,).
+        space: workspace.
 
     Returns:
         Bounds (criteria, states, points); those of the others are not written.
     """
-    criteria, count = cost.shape[1], cost.shape[2]
+    criteria, count = cost.shape[0], cost.shape[2]
     states = state_count(movable)
     rest, _ = carve(space, criteria * states * count)
     rest = rest.reshape((criteria, states, count))
@@ -109,5 +118,8 @@ def all_remaining(objective, cost, slots, lattice, movable, space):  # type: ign
             continue
         if 0 < k < criteria - slots and objective == ENERGY:
             continue
-        remaining(cost[:, k], lattice, movable, rest[k])
+        if k >= criteria - slots and not with_slots:
+            rest[k] = 0.0
+            continue
+        remaining(cost[k], lattice, movable, rest[k])
     return rest

@@ -118,16 +118,17 @@ class _Family:
         lattice, vectors, cost, own, tiles, widths, constants, floor, finished = choices.opened(
             run.objective, self.extents, choice, *self.rest, run.space.reals, run.space.numbers
         )
-        used_space = cost.size + 2 * cost[:, 0].size + (4 * tables.TERMS + 3) * count
+        used_space = cost.size + 2 * cost[0].size + (4 * tables.TERMS + 3) * count
         rest = choices.all_remaining(
-            run.objective, cost, p.slots, lattice, p.movable, run.space.reals[used_space:]
+            run.objective, cost, p.slots, True, lattice, p.movable, run.space.reals[used_space:]
         )
         root = float(search.root_bound(run.objective, constants, floor, p.limits, p.slots, rest))
         self.bounds[i] = max(self.bounds[i], root)
         if root >= run.target:
             return
-        chain = np.zeros(len(cost), np.int64)
-        path = np.zeros((len(cost), 2), np.int64)
+        boundaries = cost.shape[1]
+        chain = np.zeros(boundaries, np.int64)
+        path = np.zeros((boundaries, 2), np.int64)
         whole = np.zeros((1024, search.NODE_COLUMNS), np.int64)
         reals = np.zeros((1024, search.SUMS + p.criteria))
         for slack in SLACK:

@@ -121,6 +121,8 @@ def _edges(accelerator: SpatialArray, levels: Hierarchy) -> Ints:
         for lower, upper in itertools.pairwise((-1, *kept)):
             free = lower >= 0 or OPERANDS[operand] in accelerator.latched
             ports = [_port(accelerator, e, write) for e in (upper, lower) for write in (0, 1)]
+            if OPERANDS[operand] != "output":
+                ports[1] = ports[2] = -1  # nothing goes up
             rows.append([operand, upper, lower, int(free), -1, *ports])
     return np.array(rows, np.int64)
 

@@ -151,8 +151,10 @@ def screened(  # type: ignore[no-untyped-def]
             objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
             sum_bits, reads_zeros, port_criterion, criteria, slots, space, numbers,
         )  # fmt: skip
-        tables = cost.size + 2 * cost[:, 0].size + (4 * 6 + 3) * count
-        rest = all_remaining(objective, cost, slots, lattice, movable, space[tables:])
+        tables = cost.size + 2 * cost[0].size + (4 * 6 + 3) * count
+        rest = all_remaining(
+            objective, cost, slots, False, lattice, movable, space[tables:]
+        )
         root = root_bound(objective, constants, floor, limits, slots, rest)
         result[i] = max(result[i], root)
     return result, space, numbers

@@ -87,7 +87,7 @@ def search(  # type: ignore[no-untyped-def]
     """
     criteria = constants.size
     costs = criteria - slots
-    boundaries = cost.shape[0]
+    boundaries = cost.shape[1]
     axes = lattice.shape[0]
     left_out = np.inf
     expanded = 0
@@ -135,10 +135,10 @@ def search(  # type: ignore[no-untyped-def]
                 if good:
                     energy = 0.0
                     if needs_energy:
-                        energy = sums[0] + cost[b, 0, n] + rest[0, after, n]
+                        energy = sums[0] + cost[0, b, n] + rest[0, after, n]
                         good = energy < np.inf
                     else:
-                        good = cost[b, 1, n] < np.inf
+                        good = cost[1, b, n] < np.inf
                 if good and energy_only:
                     good = energy < best
                 if good:
@@ -146,7 +146,7 @@ def search(  # type: ignore[no-untyped-def]
                     if not energy_only:
                         latency = max(max(busiest, own[b, n]), floor)
                         for k in range(1, costs):
-                            latency = max(latency, sums[k] + cost[b, k, n] + rest[k, after, n])
+                            latency = max(latency, sums[k] + cost[k, b, n] + rest[k, after, n])
                     here = value(objective, energy, latency)
                     good = here < best
                     if good and here > target:
@@ -159,7 +159,7 @@ def search(  # type: ignore[no-untyped-def]
                         good = needed <= capacity[b]
                     for s in range(slots):
                         k = costs + s
-                        taken = cost[b, k, n]
+                        taken = cost[k, b, n]
                         if s == slot and operand == 2:
                             taken = needed
                         if sums[k] + taken + rest[k, after, n] > limits[s]:
@@ -175,7 +175,7 @@ def search(  # type: ignore[no-untyped-def]
                     reals[used, BOUND] = here
                     reals[used, OWN] = max(busiest, own[b, n])
                     for k in range(criteria):
-                        reals[used, SUMS + k] = sums[k] + cost[b, k, n]
+                        reals[used, SUMS + k] = sums[k] + cost[k, b, n]
                     if operand == 2 and slot >= 0:
                         k = costs + slot
                         reals[used, SUMS + k] = sums[k] + needed

@@ -132,7 +132,7 @@ def fill(  # type: ignore[no-untyped-def]
         space: where the tables go, see `workspace`.
 
     Returns:
-        Costs (movable boundaries, criteria, points), infinite where a tile does not fit; busiest
+        Costs (criteria, movable boundaries, points), infinite where a tile does not fit; busiest
         port of its own of every boundary (movable boundaries, points); tiles in elements (movable
         boundaries, points); width of finished outputs in the store below (movable boundaries,), that of
         a partial sum where other instances hold other terms; constants of the criteria, from boundaries that cannot move; busiest
@@ -144,7 +144,7 @@ def fill(  # type: ignore[no-untyped-def]
     for e in range(edges.shape[0]):
         movable += edges[e, FREE]
     cost, space = carve(space, movable * criteria * count)
-    cost = cost.reshape((movable, criteria, count))
+    cost = cost.reshape((criteria, movable, count))
     own, space = carve(space, movable * count)
     own = own.reshape((movable, count))
     tiles, space = carve(space, movable * count)
@@ -156,8 +156,8 @@ def fill(  # type: ignore[no-untyped-def]
     transfers, space = carve(space, count)
     busy, space = carve(space, count)
     if objective == ENERGY:
-        cost[:, 0] = 0.0
-        cost[:, criteria - slots :] = 0.0
+        cost[0] = 0.0
+        cost[criteria - slots :] = 0.0
         used_terms = 1
     else:
         cost[:] = 0.0
@@ -229,9 +229,9 @@ def fill(  # type: ignore[no-untyped-def]
                         port_constant[port] += transfers[0] * slope[f, t, 0] + offset[f, t, 0]
                 continue
             if objective != LATENCY:
-                spread(cost[b, 0], transfers, where, finished, operand, slope[:, 0], offset[:, 0])
+                spread(cost[0, b], transfers, where, finished, operand, slope[:, 0], offset[:, 0])
             if objective != ENERGY:
-                spread(cost[b, 1], transfers, where, finished, operand, slope[:, 1], offset[:, 1])
+                spread(cost[1, b], transfers, where, finished, operand, slope[:, 1], offset[:, 1])
                 for p in range(4):
                     port = edges[e, PORT + p]
                     if port < 0:
@@ -239,7 +239,7 @@ def fill(  # type: ignore[no-untyped-def]
                     t = PORT_TERM + p
                     if port_criterion[port] >= 0:
                         spread(
-                            cost[b, port_criterion[port]], transfers, where, finished, operand,
+                            cost[port_criterion[port], b], transfers, where, finished, operand,
                             slope[:, t], offset[:, t],
                         )  # fmt: skip
                         continue
@@ -262,7 +262,7 @@ def fill(  # type: ignore[no-untyped-def]
                 for n in range(count):
                     done = operand != 2 or (finished[n] and outside[lower] == 1)
                     width = bits[operand] if done else sum_bits
-                    cost[b, k, n] = tiles[b, n] * width
+                    cost[k, b, n] = tiles[b, n] * width
     floor = 0.0
     for port in range(port_criterion.size):
         if port_criterion[port] >= 0:
