@@ -22,6 +22,7 @@ from dovetail.ir.mapping import Mapping as Tree
 from dovetail.ir.operator import Einsum
 from dovetail.ir.strict_yaml import shown
 from dovetail.mappers.formats.nest import rank_of, require_rank, rest, whole
+from dovetail.mappers.nest_view import placed
 
 RANKS = {"M": "K"}
 """Our names of ranks that Timeloop's newer problems call otherwise."""
@@ -330,7 +331,7 @@ def to_timeloop(mapping: Tree, accelerator: SpatialArray) -> str:
     """
     if mapping.children:
         raise MappingError("Timeloop maps one operator at a time: these are fused")
-    levels, kept = _split(mapping.nodes, accelerator)
+    levels, kept = _split(placed(mapping.nodes, accelerator), accelerator)
     ranks = sorted({n.rank for n in mapping.nodes if not isinstance(n, Keep)})
     directives: list[dict[str, Any]] = []
     for store in accelerator.stores:
