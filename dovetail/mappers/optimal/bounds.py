@@ -54,23 +54,22 @@ def remaining(cost, lattice, movable, result):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def separate(cost, lattice, movable, values):  # type: ignore[no-untyped-def]
-    """A cheaper and looser bound of a whole criterion: every operand with its own loop order.
+def coarse(cost, axes, where, movable, least, result):  # type: ignore[no-untyped-def]
+    """A looser bound of a whole criterion in less time, over cells of points.
 
     Args:
-        cost: see `remaining`, `lattice` and `movable` alike.
-        values: scratch, (points,).
+        cost: of every movable boundary at every point, (boundaries, points), one criterion.
+        axes: of the cells, see `lattice.cells`.
+        where: cell of every point, (points,).
+        movable: boundaries of each operand, (3,).
+        least: scratch, (boundaries, cells).
+        result: scratch, (states, cells).
     """
-    count = cost.shape[1]
-    total = 0.0
-    offset = 0
-    for operand in range(3):
-        values[:] = 0.0
-        for b in range(offset + movable[operand] - 1, offset - 1, -1):
-            for n in range(count):
-                values[n] += cost[b, n]
-            lower_to_multiples(values, lattice)
-        if movable[operand]:
-            total += values[0]
-        offset += movable[operand]
-    return total
+    least[:] = np.inf
+    for b in range(cost.shape[0]):
+        here, row = cost[b], least[b]
+        for n in range(where.size):
+            cell = where[n]
+            row[cell] = here[n] if here[n] < row[cell] else row[cell]
+    remaining(least, axes, movable, result)
+    return result[0, 0]

@@ -104,3 +104,38 @@ def lower_to_multiples(values, lattice):  # type: ignore[no-untyped-def]
                 more = values[start + (row + 1) * step : start + (row + 2) * step]
                 for n in range(step):
                     here[n] = more[n] if more[n] < here[n] else here[n]
+
+
+@kernel
+def cells(extents, vectors):  # type: ignore[no-untyped-def]
+    """A coarser lattice: of every rank nothing, everything, or anything between is inside.
+
+    If a divides b, the cell of a divides that of b: what is least over the points of a cell makes
+    lower bounds.
+
+    Returns:
+        Axes of the cells, their number, and the cell of every point.
+    """
+    found = np.zeros((extents.size, 4), np.int64)
+    where = np.zeros(vectors.shape[0], np.int64)
+    used = 0
+    count = 1
+    for rank in range(extents.size - 1, -1, -1):
+        if extents[rank] == 1:
+            continue
+        power = 1
+        divisor = 2
+        while divisor * divisor <= extents[rank]:
+            if extents[rank] % divisor == 0:
+                power = 2
+                break
+            divisor += 1
+        found[used, RANK], found[used, POWER], found[used, STEP] = rank, power, count
+        for n in range(where.size):
+            if vectors[n, rank] == extents[rank]:
+                where[n] += power * count
+            elif vectors[n, rank] > 1:
+                where[n] += count
+        count *= power + 1
+        used += 1
+    return found[:used].copy(), count, where

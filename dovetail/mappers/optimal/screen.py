@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dovetail.mappers.optimal.bounds import coarse, state_count
 from dovetail.mappers.optimal.choice import (
     all_remaining,
     opened,
@@ -12,11 +13,13 @@ from dovetail.mappers.optimal.choice import (
     temporal_extents,
 )
 from dovetail.mappers.optimal.compiled import kernel
-from dovetail.mappers.optimal.lattice import axes
+from dovetail.mappers.optimal.lattice import axes, cells
 from dovetail.mappers.optimal.search import root_bound, value
 from dovetail.mappers.optimal.tables import (
-    ACCESS, ENERGY, FREE, LOWER, OPERAND, PORT, READ_PJ, READ_RATE, UPPER, WRITE_PJ, WRITE_RATE, box,
+    ACCESS, ENERGY, FREE, LATENCY, LOWER, OPERAND, PORT, READ_PJ, READ_RATE, UPPER, WRITE_PJ,
+    WRITE_RATE, box,
 )  # fmt: skip
+from dovetail.mappers.optimal.workspace import carve
 
 
 @kernel
@@ -118,6 +121,28 @@ def quick_bounds(  # type: ignore[no-untyped-def]
 
 
 @kernel
+def coarse_bound(  # type: ignore[no-untyped-def]
+    objective, temporal, cost, vectors, constants, floor, slots, movable, space
+):  # fmt: skip
+    """A bound over cells of points, see `bounds.coarse`."""
+    axes, count, where = cells(temporal, vectors)
+    boundaries = cost.shape[1]
+    least, space = carve(space, boundaries * count)
+    least = least.reshape((boundaries, count))
+    states = state_count(movable)
+    result, _ = carve(space, states * count)
+    result = result.reshape((states, count))
+    energy, latency = 0.0, floor
+    if objective != LATENCY:
+        energy = constants[0] + coarse(cost[0], axes, where, movable, least, result)
+    if objective != ENERGY:
+        for k in range(1, constants.size - slots):
+            rest = coarse(cost[k], axes, where, movable, least, result)
+            latency = max(latency, constants[k] + rest)
+    return value(objective, energy, latency)
+
+
+@kernel
 def screened(  # type: ignore[no-untyped-def]
     objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
     reads_zeros, port_criterion, criteria, slots, movable, limits, quick, best, space, numbers,
@@ -147,11 +172,17 @@ def screened(  # type: ignore[no-untyped-def]
             space = np.empty(2 * reals)
         if numbers.size < wholes:
             numbers = np.empty(2 * wholes, np.int64)
-        lattice, _, cost, _, _, _, constants, floor, _ = opened(
+        lattice, vectors, cost, _, _, _, constants, floor, _ = opened(
             objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
             sum_bits, reads_zeros, port_criterion, criteria, slots, space, numbers,
         )  # fmt: skip
         tables = cost.size + 2 * cost[0].size + (4 * 6 + 3) * count
+        if coarse_bound(
+            objective, temporal_extents(extents, choices[i]), cost, vectors, constants, floor, slots,
+            movable, space[tables:],
+        ) >= best:  # fmt: skip
+            result[i] = best
+            continue
         rest = all_remaining(
             objective, cost, slots, False, lattice, movable, space[tables:]
         )

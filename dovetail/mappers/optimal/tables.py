@@ -47,12 +47,13 @@ def box(vector, spatial, terms):  # type: ignore[no-untyped-def]
 
 @kernel
 def affine(  # type: ignore[no-untyped-def]
-    slope, offset, operand, above, below, union, tile, upper_instances, lower_instances, split,
+    objective, slope, offset, operand, above, below, union, tile, upper_instances, lower_instances, split,
     distinct, whole, bits, sum_bits, reads_zeros,
 ):  # fmt: skip
     """Writes slope and offset in the number of transfers of everything that crosses a boundary.
 
     Args:
+        objective: for ENERGY nothing but the energy is written.
         slope: written, (TERMS,).
         offset: written, (TERMS,).
         operand: that crosses.
@@ -86,6 +87,8 @@ def affine(  # type: ignore[no-untyped-def]
     up_pj = words_above * above[WRITE_PJ] + words_below * below[READ_PJ]
     slope[ENERGY_TERM] = down * down_pj + up * up_pj
     offset[ENERGY_TERM] = down_offset * down_pj
+    if objective == ENERGY:
+        return
     wide, narrow = union * width, tile * width
     slope[PORT_TERM], offset[PORT_TERM] = (
         down * wide / above[READ_RATE], down_offset * wide / above[READ_RATE],
@@ -205,7 +208,7 @@ def fill(  # type: ignore[no-untyped-def]
                         within *= vectors[n, rank]
                 for whole in range(finals):
                     affine(
-                        one_slope, one_offset, operand, stores[upper], stores[max(lower, 0)], union,
+                        objective, one_slope, one_offset, operand, stores[upper], stores[max(lower, 0)], union,
                         tile, instances[upper], instances[lower], outside[upper],
                         distinct_total / within, whole, bits[operand], sum_bits, reads_zeros,
                     )  # fmt: skip
