@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class SystolicSpace:
 
     base: SystolicArray
     knobs: Mapping[str, Sequence[Value]]
+
+    batched: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, values in self.knobs.items():

@@ -149,11 +149,11 @@ def study_job(problem: Any, point: IntArray, *, images: int, seed: int) -> Job:
         MappingError: if an operator has no RTL twin.
     """
     from dovetail.envs.codesign import CoDesignProblem
-    from dovetail.envs.systolic import SystolicProblem
+    from dovetail.envs.hardware import HardwareProblem
 
-    if not isinstance(problem, SystolicProblem):
+    design = problem.accelerator(point) if isinstance(problem, HardwareProblem) else None
+    if not isinstance(problem, HardwareProblem) or not isinstance(design, SystolicArray):
         raise ProblemError(f"designs of '{problem.name}' are no systolic arrays: nothing to build")
-    design = problem.accelerator(point)
     if isinstance(problem, CoDesignProblem) and hasattr(problem.oracle, "oracle"):
         return _elastic_job(problem, design, point, images)
     return _network_job(design, problem.network(point), images, seed)

@@ -193,10 +193,10 @@ def write_study_report(study: str, out: str, problem: DesignProblem | None = Non
 
 def _explain(problem: Any) -> Any:
     """Simulates one design of a problem that has networks and accelerators; None for others."""
-    from dovetail.envs.systolic import SystolicProblem
+    from dovetail.envs.hardware import HardwareProblem
     from dovetail.flow import simulate
 
-    if not isinstance(problem, SystolicProblem):
+    if not isinstance(problem, HardwareProblem):
         return None
     work = problem.workload
 

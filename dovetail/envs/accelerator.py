@@ -1,4 +1,4 @@
-"""The accelerator problem: which systolic array runs a given network best."""
+"""The accelerator problem: which accelerator runs a given network best."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.space import SystolicSpace
-from dovetail.envs.costing import METRICS, Workload, rows_by_operator
+from dovetail.envs.costing import METRICS, BatchWork, Workload, rows_by_operator
+from dovetail.envs.flow_costing import FlowWork, mapper_of
+from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.registry import check_fields
-from dovetail.envs.systolic import SystolicProblem, parse_hardware
 from dovetail.errors import NetworkError, ProblemError
 from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray, Space
@@ -27,13 +29,13 @@ DEFAULTS: dict[str, object] = {
     "objectives": OBJECTIVES,
     "constraints": (),
     "mapping": "latency",
-    "mapper": "greedy",
+    "mapper": None,
 }
 """Fields of a specification: the digest that the network's file must have, if it is one, and the
 arguments of `AcceleratorProblem`."""
 
 
-class AcceleratorProblem(SystolicProblem):
+class AcceleratorProblem(HardwareProblem):
     """Designs are the accelerator's parameters; the network is fixed.
 
     Args:
@@ -41,8 +43,9 @@ class AcceleratorProblem(SystolicProblem):
         hardware: the accelerators.
         objectives: metrics to minimise; costs count in decades against the base design.
         constraints: bounds such as `area_mm2<=20`.
-        mapping: what each operator's tiling minimises: `latency`, `energy` or `edp`.
-        mapper: `greedy`, or `exhaustive`: slower, rarely better.
+        mapping: what each operator's mapping minimises: `latency`, `energy` or `edp`.
+        mapper: one of the family's; None for `greedy` on systolic arrays (`exhaustive` is slower,
+            rarely better), else for the family's first.
 
     Raises:
         ProblemError: if the base design is illegal, or objectives or constraints are ill-formed.
@@ -52,24 +55,34 @@ class AcceleratorProblem(SystolicProblem):
     def __init__(
         self,
         network: Network | str,
-        hardware: SystolicSpace,
+        hardware: SystolicSpace | DesignSpace,
         objectives: Iterable[str] = OBJECTIVES,
         constraints: Iterable[str] = (),
         *,
         mapping: str = "latency",
-        mapper: str = "greedy",
+        mapper: str | None = None,
     ) -> None:
         self._network = load_network(network) if isinstance(network, str) else network
         self.source = network if isinstance(network, str) else None
         self.network_sha256 = _file_digest(self.source)
+        work: Work
+        if hardware.batched:
+            assert isinstance(hardware, SystolicSpace)
+            work = self._batch(hardware, mapping, mapper or "greedy")
+        else:
+            assert isinstance(hardware, DesignSpace)
+            chosen = mapper_of(hardware.base, mapper)
+            work = FlowWork(hardware, self.network, mapping, chosen)
+        self.name = f"accelerator-{self._network.name}-{hardware.base.name}"
+        super().__init__(hardware, work, Space(()), METRICS, objectives, constraints)
+
+    def _batch(self, hardware: SystolicSpace, mapping: str, mapper: str) -> BatchWork:
         rows = rows_by_operator(self._network, hardware.base.machine)
         if not rows:
             raise NetworkError(f"network '{self._network.name}' has no operator that takes time")
         distinct, index = np.unique(np.stack(list(rows.values())), axis=0, return_inverse=True)
         self._index = index.reshape(-1)
-        workload = Workload(distinct, mapping, mapper)
-        self.name = f"accelerator-{self._network.name}-{hardware.base.name}"
-        super().__init__(hardware, workload, Space(()), METRICS, objectives, constraints)
+        return BatchWork(hardware, Workload(distinct, mapping, mapper), self._networks)
 
     def network(self, design: IntArray) -> Network:
         """The network that every design runs."""
@@ -112,7 +125,7 @@ def from_spec(spec: Mapping[str, object]) -> AcceleratorProblem:
         fields["objectives"],  # type: ignore[arg-type]  # parse_objectives checks it
         fields["constraints"],  # type: ignore[arg-type]  # parse_constraints checks it
         mapping=str(fields["mapping"]),
-        mapper=str(fields["mapper"]),
+        mapper=None if fields["mapper"] is None else str(fields["mapper"]),
     )
     expected, found = fields["network_sha256"], problem.network_sha256
     if expected is not None and found != expected:

@@ -1,4 +1,4 @@
-"""The co-design problem: which sub-network, and which systolic array to run it on."""
+"""The co-design problem: which sub-network, and which accelerator to run it on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Protocol
 
 import numpy as np
 
+from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.space import SystolicSpace
 from dovetail.arch.table import Design
 from dovetail.envs import supernet
-from dovetail.envs.costing import METRICS, Workload, rows_by_operator
+from dovetail.envs.costing import METRICS, BatchWork, Workload, rows_by_operator
+from dovetail.envs.flow_costing import FlowWork, mapper_of
+from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.objectives import parse_constraints, parse_objectives
 from dovetail.envs.registry import check_fields
 from dovetail.envs.slots import Family, tabulate
-from dovetail.envs.systolic import SystolicProblem, parse_hardware
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray, Knob, Space
 from dovetail.networks.elastic.accuracy import wilson
@@ -34,7 +36,7 @@ DEFAULTS: dict[str, object] = {
     "objectives": OBJECTIVES,
     "constraints": (),
     "mapping": "latency",
-    "mapper": "greedy",
+    "mapper": None,
 }
 """Fields of a specification; see `supernet.DEFAULTS` and `CoDesignProblem`."""
 
@@ -50,7 +52,7 @@ class Oracle(Protocol):
         """Fraction of held-out samples classified wrong (n,), of choices (n, knobs)."""
 
 
-class CoDesignProblem(SystolicProblem):
+class CoDesignProblem(HardwareProblem):
     """Designs are an elastic network's choices, then the accelerator's parameters.
 
     Args:
@@ -60,8 +62,9 @@ class CoDesignProblem(SystolicProblem):
         objectives: metrics to minimise; costs count in decades against the family's largest
             network on the base design, `error` in tenths.
         constraints: bounds such as `error<=0.05`.
-        mapping: what each operator's tiling minimises: `latency`, `energy` or `edp`.
-        mapper: `greedy`, or `exhaustive`: slower, rarely better.
+        mapping: what each operator's mapping minimises: `latency`, `energy` or `edp`.
+        mapper: one of the family's; None for `greedy` on systolic arrays (`exhaustive` is slower,
+            rarely better), else for the family's first.
         source: fields of a specification that rebuild family and oracle; without them the
             problem can be described, but not rebuilt.
 
@@ -73,32 +76,43 @@ class CoDesignProblem(SystolicProblem):
         self,
         family: Family,
         oracle: Oracle,
-        hardware: SystolicSpace,
+        hardware: SystolicSpace | DesignSpace,
         objectives: Iterable[str] = OBJECTIVES,
         constraints: Iterable[str] = (),
         *,
         mapping: str = "latency",
-        mapper: str = "greedy",
+        mapper: str | None = None,
         source: Mapping[str, object] | None = None,
     ) -> None:
         self.family = family
         self.oracle = oracle
         self._source = {"oracle": type(oracle).__name__} if source is None else dict(source)
-        self._slots = tabulate(
-            family, lambda network: rows_by_operator(network, hardware.base.machine)
-        )
         self.name = f"codesign-{hardware.base.name}"
         choices = Space(
             tuple(Knob(f"network.{k.name}", k.values, k.ordered) for k in family.space.knobs)
         )
         super().__init__(
             hardware,
-            Workload(self._slots.operators, mapping, mapper),
+            self._work(hardware, mapping, mapper),
             choices,
             (*METRICS, *ACCURACY),
             objectives,
             constraints,
         )
+
+    def _work(
+        self, hardware: SystolicSpace | DesignSpace, mapping: str, mapper: str | None
+    ) -> Work:
+        if not hardware.batched:
+            assert isinstance(hardware, DesignSpace)
+            return FlowWork(
+                hardware, self.family.network, mapping, mapper_of(hardware.base, mapper)
+            )
+        assert isinstance(hardware, SystolicSpace)
+        machine = hardware.base.machine
+        self._slots = tabulate(self.family, lambda network: rows_by_operator(network, machine))
+        workload = Workload(self._slots.operators, mapping, mapper or "greedy")
+        return BatchWork(hardware, workload, self._networks)
 
     def network(self, design: IntArray) -> Network:
         """The network of one design (knobs,)."""
@@ -115,9 +129,10 @@ class CoDesignProblem(SystolicProblem):
     def _misfits(self, choices: IntArray, hardware: IntArray) -> FloatArray:
         """The RTL machine's operands must hold the network's; the ideal one splits wider ones."""
         found = np.zeros(len(choices))
-        if self.hardware.base.machine != "rtl":
+        arrays = self.hardware
+        if not isinstance(arrays, SystolicSpace) or arrays.base.machine != "rtl":
             return found
-        rows = self.hardware.rows(hardware)
+        rows = arrays.rows(hardware)
         for position, knob in enumerate(self.family.space.knobs):
             if knob.name in OPERAND_BITS:
                 needed = np.array(knob.values, dtype=np.float64)[choices[:, position]]
@@ -160,6 +175,6 @@ def from_spec(spec: Mapping[str, object]) -> CoDesignProblem:
         fields["objectives"],  # type: ignore[arg-type]  # parse_objectives checks it
         fields["constraints"],  # type: ignore[arg-type]  # parse_constraints checks it
         mapping=str(fields["mapping"]),
-        mapper=str(fields["mapper"]),
+        mapper=None if fields["mapper"] is None else str(fields["mapper"]),
         source=source,
     )

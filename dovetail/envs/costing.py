@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from dovetail.arch.table import Design, areas
+from dovetail.arch.space import SystolicSpace
+from dovetail.arch.table import Design, areas, design_row
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.batch import batch_totals, energy_pj
@@ -22,6 +24,32 @@ UNMAPPABLE = 1.0
 """Violation of a lawful accelerator on which some operator has no tiling at all."""
 
 _RANKS = (Op.G, Op.N, Op.K, Op.C, Op.P, Op.Q, Op.R, Op.S)
+
+
+@dataclass(frozen=True)
+class BatchWork:
+    """Networks on systolic arrays, costed as arrays of numbers.
+
+    Attributes:
+        hardware: the accelerators.
+        workload: operators that the networks are made of.
+        index: rows of the workload (n, slots), -1 if absent, of choices (n, knobs).
+    """
+
+    hardware: SystolicSpace
+    workload: Workload
+    index: Callable[[IntArray], IntArray]
+
+    def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
+        """Metrics (n,) of lawful designs; NaN where an operator has no tiling that fits."""
+        return self.workload.metrics(self.hardware.rows(hardware), self.index(choices))
+
+    def base(self, choice: IntArray) -> dict[str, float]:
+        """Metrics of the base design with a choice (knobs,) of the network."""
+        costs = self.workload.metrics(
+            design_row(self.hardware.base)[None], self.index(choice[None])
+        )
+        return {name: float(values[0]) for name, values in costs.items()}
 
 
 @dataclass(frozen=True)

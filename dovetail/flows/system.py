@@ -23,6 +23,9 @@ from dovetail.mappers.cores import Assignment, Choice, assign
 from dovetail.mappers.found import check_objective
 from dovetail.mappers.schedule import schedule
 
+OWN = "own"
+"""The mapper of a system: every core's family takes its first."""
+
 
 @dataclass(frozen=True)
 class MappedSystem:
@@ -123,8 +126,11 @@ def map_network(network: Network, accelerator: System, request: Request) -> Mapp
     if request.mappings:
         raise MappingError("mappings of files are for one spatial array, not for a system's cores")
     mappers = {name: family_of(core).mappers() for name, core in accelerator.cores}
+    if request.mapper == OWN:
+        request = replace(request, mapper=None)
     if request.mapper is not None and not any(request.mapper in m for m in mappers.values()):
-        raise UnknownNameError("mapper", request.mapper, {n for m in mappers.values() for n in m})
+        known = {OWN, *(name for m in mappers.values() for name in m)}
+        raise UnknownNameError("mapper", request.mapper, known)
     placements = schedule(network).placements
     by_core = [
         _on_core(network, name, core, _for_core(request, mappers[name]))
@@ -199,7 +205,7 @@ class SystemFamily:
 
     def mappers(self) -> tuple[str, ...]:
         """Names of the mappers, the default first."""
-        return ("each core's own",)
+        return (OWN,)
 
     def map_network(self, network: Network, accelerator: System, request: Request) -> MappedSystem:
         """Lays a network onto a design; see `map_network`."""

@@ -1,17 +1,20 @@
-"""What all problems share whose designs end in the parameters of a systolic array."""
+"""What all problems share whose designs end in the parameters of an accelerator."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from dovetail.arch import presets
+from dovetail.arch.accelerator import Accelerator
+from dovetail.arch.knobs import DesignSpace, default_knobs
 from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
 from dovetail.arch.systolic import SystolicArray
-from dovetail.arch.table import design_row
-from dovetail.envs.costing import UNMAPPABLE, Workload
+from dovetail.envs.costing import UNMAPPABLE
 from dovetail.envs.objectives import (
     Constraint,
     assess,
@@ -27,14 +30,63 @@ from dovetail.ir.network import Network
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space, Value
 
 
-class SystolicProblem:
-    """Designs (n, knobs): choices of a network, if any, then the parameters of an accelerator.
+class HardwareSpace(Protocol):
+    """Accelerators that share a base design and differ in some parameters."""
 
-    A subclass says which networks there are: `_networks` maps choices to rows of `workload`.
+    @property
+    def base(self) -> Accelerator:
+        """Gives every parameter that is no knob."""
+
+    @property
+    def knobs(self) -> Mapping[str, Sequence[Value]]:
+        """Values by parameter name."""
+
+    @property
+    def space(self) -> Space:
+        """The knobs as a design space."""
+
+    def decode(self, design: Sequence[int] | IntArray) -> Accelerator:
+        """The accelerator of one index vector (knobs,)."""
+
+    def violations(self, designs: IntArray) -> FloatArray:
+        """(n, knobs) -> (n,); 0 if legal, else how far from it."""
+
+    def masks(self) -> tuple[BoolArray, ...]:
+        """Per knob, which values some legal design has."""
+
+
+class Choices(Protocol):
+    """How operators are mapped."""
+
+    @property
+    def mapping(self) -> str:
+        """What each mapping minimises."""
+
+    @property
+    def mapper(self) -> str:
+        """Its name."""
+
+
+class Work(Protocol):
+    """Costs designs of one hardware space: in batches, or one after the other."""
+
+    @property
+    def workload(self) -> Choices:
+        """How operators are mapped."""
+
+    def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
+        """Metrics (n,) of lawful designs: choices (n, a) on accelerators (n, b); NaN if unfit."""
+
+    def base(self, choice: IntArray) -> dict[str, float]:
+        """Metrics of the base design with a choice (a,) of the network."""
+
+
+class HardwareProblem:
+    """Designs (n, knobs): choices of a network, if any, then the parameters of an accelerator.
 
     Args:
         hardware: the accelerators.
-        workload: operators that the networks are made of.
+        work: what they cost.
         choices: knobs of the network; empty if it is fixed.
         metrics: metrics that a design has.
         objectives: metrics to minimise; costs count in decades against the base design.
@@ -46,15 +98,15 @@ class SystolicProblem:
 
     def __init__(
         self,
-        hardware: SystolicSpace,
-        workload: Workload,
+        hardware: HardwareSpace,
+        work: Work,
         choices: Space,
         metrics: Sequence[str],
         objectives: Iterable[str],
         constraints: Iterable[str],
     ) -> None:
         self.hardware = hardware
-        self.workload = workload
+        self.work = work
         self.choices = choices
         self.metrics = tuple(metrics)
         named = [Knob(f"accelerator.{k.name}", k.values, k.ordered) for k in hardware.space.knobs]
@@ -66,6 +118,11 @@ class SystolicProblem:
             objectives, available=self.metrics, references=self._references()
         )
 
+    @property
+    def workload(self) -> Choices:
+        """How operators are mapped."""
+        return self.work.workload
+
     @cached_property
     def reference_point(self) -> FloatArray:
         """(m,) corner of the hypervolume: ten times the base design's costs, an error of 0.3."""
@@ -73,10 +130,6 @@ class SystolicProblem:
 
     def network(self, design: IntArray) -> Network:
         """The network of one design (knobs,)."""
-        raise NotImplementedError
-
-    def _networks(self, choices: IntArray) -> IntArray:
-        """Rows of the workload (n, slots), -1 if absent, of choices (n, knobs)."""
         raise NotImplementedError
 
     def _measured(self, choices: IntArray) -> dict[str, FloatArray]:
@@ -95,22 +148,21 @@ class SystolicProblem:
         base = self.hardware.base
         if reasons := base.validate():
             raise ProblemError(f"base accelerator '{base.name}' is illegal: {reasons[0]}")
-        index = self._networks(self._base_choice()[None])
-        costs = self.workload.metrics(design_row(base)[None], index)
-        if np.isnan(costs["latency_ms"][0]):
+        costs = self.work.base(self._base_choice())
+        if math.isnan(costs["latency_ms"]):
             raise ProblemError(
-                f"base accelerator '{base.name}' cannot run the network: no tiling fits; "
-                "enlarge its scratchpads"
+                f"base accelerator '{base.name}' cannot run the network: no mapping fits; "
+                "enlarge its memories"
             )
         # Six digits, so that libraries that round differently agree on what a study is.
-        return {name: float(f"{value[0]:.6g}") for name, value in costs.items()}
+        return {name: float(f"{value:.6g}") for name, value in costs.items()}
 
     def split(self, designs: IntArray) -> tuple[IntArray, IntArray]:
         """Choices (n, a) and accelerators (n, b) of designs (n, a + b)."""
         count = len(self.choices.knobs)
         return designs[:, :count], designs[:, count:]
 
-    def accelerator(self, design: IntArray) -> SystolicArray:
+    def accelerator(self, design: IntArray) -> Accelerator:
         """The accelerator of one design (knobs,)."""
         return self.hardware.decode(np.asarray(design)[len(self.choices.knobs) :])
 
@@ -128,8 +180,7 @@ class SystolicProblem:
         if len(lawful):
             unique, back = distinct(designs[lawful], self.space)
             first = lawful[unique]
-            rows = self.hardware.rows(hardware[first])
-            costs = self.workload.metrics(rows, self._networks(choices[first]))
+            costs = self.work.metrics(choices[first], hardware[first])
             costs |= self._measured(choices[first])
             unmappable = np.isnan(costs["latency_ms"])
             violation[lawful] += np.where(unmappable, UNMAPPABLE, 0.0)[back]
@@ -147,7 +198,7 @@ class SystolicProblem:
             return self._mapping_failure(self.network(design), accelerator)
         return broken(evaluation.metrics, self.constraints)
 
-    def _mapping_failure(self, network: Network, accelerator: SystolicArray) -> list[str]:
+    def _mapping_failure(self, network: Network, accelerator: Accelerator) -> list[str]:
         work = self.workload
         try:
             map_network(network, accelerator, objective=work.mapping, mapper=work.mapper)
@@ -160,10 +211,15 @@ class SystolicProblem:
         free = tuple(np.ones(len(k.values), dtype=np.bool_) for k in self.choices.knobs)
         return free + self.hardware.masks()
 
+    def _base_spec(self) -> dict[str, object]:
+        """Parameters of the base; systolic arrays are described without their family."""
+        base = self.hardware.base
+        return {**({"family": base.family} if base.family != "systolic" else {}), **base.to_dict()}
+
     def _hardware_spec(self) -> dict[str, object]:
         """Fields of `describe` that all these problems have."""
         return {
-            "base": self.hardware.base.to_dict(),
+            "base": self._base_spec(),
             # A list, because the order of knobs matters and that of JSON keys does not.
             "knobs": [[name, list(values)] for name, values in self.hardware.knobs.items()],
             "objectives": [objective.name for objective in self.objectives],
@@ -183,12 +239,12 @@ def distinct(designs: IntArray, space: Space) -> tuple[IntArray, IntArray]:
     return unique, back
 
 
-def parse_hardware(base: object, knobs: object) -> SystolicSpace:
+def parse_hardware(base: object, knobs: object) -> SystolicSpace | DesignSpace:
     """The accelerators of a specification.
 
     Args:
-        base: name or path of a preset, or parameters by name, or a `SystolicArray`.
-        knobs: None for `DEFAULT_KNOBS`, values by parameter name, or a list of pairs of both.
+        base: name or path of a preset, or parameters by name, or an accelerator.
+        knobs: None for the family's own, values by parameter name, or a list of pairs of both.
 
     Raises:
         ProblemError: if either is of another form.
@@ -197,15 +253,21 @@ def parse_hardware(base: object, knobs: object) -> SystolicSpace:
     if isinstance(base, str):
         base = presets.load(base)
     elif isinstance(base, Mapping):
-        base = SystolicArray.from_dict(base, "base")
-    if not isinstance(base, SystolicArray):
+        base = presets.from_dict(base, "base")
+    if not isinstance(getattr(base, "family", None), str):
         raise ProblemError(f"base = {base!r}: must be a preset or accelerator parameters by name")
-    pairs = DEFAULT_KNOBS if knobs is None else knobs
+    accelerator: Accelerator = base  # type: ignore[assignment]  # families are checked by use
+    if isinstance(accelerator, SystolicArray):
+        return SystolicSpace(accelerator, _table(DEFAULT_KNOBS if knobs is None else knobs))
+    return DesignSpace(accelerator, _table(default_knobs(accelerator) if knobs is None else knobs))
+
+
+def _table(knobs: object) -> dict[str, tuple[Value, ...]]:
     try:
-        listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)  # type: ignore[call-overload]  # what is no pair of lists raises below
+        listed = list(knobs.items() if isinstance(knobs, Mapping) else knobs)  # type: ignore[call-overload]  # what is no pair of lists raises below
         table: dict[str, tuple[Value, ...]] = {str(k): tuple(values) for k, values in listed}
     except (TypeError, ValueError):
         raise ProblemError(f"knobs = {knobs!r}: must be lists of values by parameter") from None
     if not table or len(table) < len(listed):
         raise ProblemError(f"knobs = {knobs!r}: must name at least one parameter, each once")
-    return SystolicSpace(base, table)
+    return table
