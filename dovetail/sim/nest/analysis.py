@@ -81,8 +81,9 @@ def _analyse(
 
 def _alike(batch: MappingBatch, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """Parts of the rows that keep the operands in the same stores, `CHUNK` at most in each."""
-    kept = (batch.keeps[rows] >= 0).reshape(len(rows), -1)
-    pattern = kept @ (1 << np.arange(kept.shape[1], dtype=np.int64))
+    places = batch.keeps.shape[1] * batch.keeps.shape[2]
+    kept = (batch.keeps[rows] >= 0).reshape(len(rows), places)
+    pattern = kept @ (1 << np.arange(places, dtype=np.int64))
     parts = []
     for value in np.unique(pattern):
         part = rows[pattern == value]
@@ -110,11 +111,12 @@ def _kept(accelerator: SpatialArray, operand: str, keeps: Ints) -> NDArray[np.bo
     """Whether an operand is kept where it must be and outer tiles stand outside of inner ones."""
     legal = np.ones(len(keeps), bool)
     inner: Ints = np.full(len(keeps), np.iinfo(np.int64).max)
+    outermost = accelerator.hierarchy(operand)[-1]
     for level, store in enumerate(accelerator.stores):
         here = keeps[:, level]
         if operand not in store.operands:
             legal &= here < 0
-        elif operand not in store.bypass or store is accelerator.stores[-1]:
+        elif operand not in store.bypass or store is outermost:
             legal &= here >= 0
         legal &= here <= inner
         inner = np.where(here >= 0, here, inner)

@@ -135,7 +135,7 @@ def _keeps(
 def _missing(
     accelerator: SpatialArray, operand: str, kept: Sequence[str], within: bool
 ) -> Iterator[str]:
-    outermost = accelerator.stores[-1].name
+    outermost = accelerator.hierarchy(operand)[-1].name
     for store in accelerator.hierarchy(operand):
         if store.name in kept:
             if within and store.name == kept[0]:
@@ -143,7 +143,7 @@ def _missing(
             continue
         if operand in store.bypass and store.name != outermost:
             continue
-        law = "holds every operand" if store.name == outermost else f"cannot bypass the {operand}"
+        law = "is its outermost" if store.name == outermost else "it may not bypass"
         yield f"the {operand} is not kept in memory '{store.name}', which {law}: add it to a Keep"
 
 
