@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovetail.arch.spatial import Store
@@ -25,6 +25,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(SHAPES, st.integers(0, 2**32))
 def test_draws_are_valid_and_cost_the_same_in_both_encodings(
     extents: dict[str, int], seed: int
@@ -85,6 +86,7 @@ def test_useful_counts_are_the_least_for_their_steps() -> None:
         assert all(-(-extent // (c - 1)) > -(-extent // c) for c in counts if c > 1)
 
 
+@settings(max_examples=40)
 @given(SHAPES, st.integers(0, 2**32))
 def test_moves_keep_covering_the_operator(extents: dict[str, int], seed: int) -> None:
     space = Mapspace(layer(**extents), array())

@@ -77,9 +77,7 @@ def fields_of(node: Node) -> dict[str, object]:
 
 def _flow(value: object) -> str:
     """A value on one line, quoted where YAML needs it."""
-    text: str = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=2**31 - 1, allow_unicode=True
-    )
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=2**31 - 1)
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
