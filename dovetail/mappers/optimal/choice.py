@@ -90,6 +90,13 @@ def opened(  # type: ignore[no-untyped-def]
     constants[0] += compute * instances[-1] * mac_pj
     constants[1] += compute
     floor = max(floor, compute)
+    if objective != ENERGY:
+        for b in range(own.shape[0]):
+            least = np.inf
+            for n in range(count):
+                if own[b, n] < least and cost[1, b, n] < np.inf:
+                    least = own[b, n]
+            floor = max(floor, least)
     return lattice, vectors, cost, own, tiles, widths, constants, floor, finished
 
 

@@ -31,6 +31,12 @@ SLACK = (1e-9, 0.003, 0.01, 0.03, 0.1, 0.3, math.inf)
 STRIDE = 2000
 """Nodes between two looks at the clock."""
 
+SHORT = 200
+"""Nodes of a round before labels are kept: most rounds end sooner."""
+
+LABELS = 1 << 16
+"""Labels kept at most in a round."""
+
 CHUNK = 16
 """Spatial choices that are bounded between two looks at the clock."""
 
@@ -131,7 +137,11 @@ class _Family:
         path = np.zeros((boundaries, 2), np.int64)
         whole = np.zeros((1024, search.NODE_COLUMNS), np.int64)
         reals = np.zeros((1024, search.SUMS + p.criteria))
+        labels = np.empty((LABELS, p.criteria + 3))
+        links = np.empty(LABELS, np.int64)
         for slack in SLACK:
+            heads = np.empty(0, np.int64)
+            stored = 0
             whole[0] = 0
             whole[0, search.FINISHED] = finished[0]
             reals[0, search.BOUND] = root
@@ -139,13 +149,16 @@ class _Family:
             reals[0, search.SUMS :] = constants
             used, left_out = 1, math.inf
             while used:
-                best, left, used, expanded, whole, reals = search.search(
+                best, left, used, expanded, stored, whole, reals = search.search(
                     run.objective, cost, own, tiles, constants, floor, p.limits, p.slots, p.slot_of,
                     finished, widths, p.sum_bits, rest, lattice, p.movable, run.target,
-                    root * (1 + slack), whole, reals, used, path, chain, STRIDE, p.capacity,
+                    root * (1 + slack), whole, reals, used, path, chain,
+                    STRIDE if heads.size else SHORT, p.capacity, heads, labels, links, stored,
                 )  # fmt: skip
                 left_out = min(left_out, left)
                 run.nodes += expanded
+                if used and not heads.size:
+                    heads = np.full(rest[0].size, -1, np.int64)
                 if best < run.target:
                     run.best = best
                     cuts = cuts_of(p, vectors, chain)

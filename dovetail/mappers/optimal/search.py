@@ -54,9 +54,30 @@ def grown(array, needed):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def dominated(  # type: ignore[no-untyped-def]
+    label, labels, links, sums, busiest, last, done, needs_energy, energy_only
+):  # fmt: skip
+    """Whether a node that was expanded at the same state and point is as good in everything."""
+    criteria = sums.size
+    first = 0 if needs_energy else 1
+    while label >= 0:
+        worse = labels[label, criteria] > busiest and not energy_only
+        worse = worse or labels[label, criteria + 1] > last or labels[label, criteria + 2] < done
+        k = first
+        while k < criteria and not worse:
+            worse = labels[label, k] > sums[k]
+            k += 1
+        if not worse:
+            return True
+        label = links[label]
+    return False
+
+
+@kernel
 def search(  # type: ignore[no-untyped-def]
     objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths, sum_bits,
-    rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity,
+    rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity, heads,
+    labels, links, stored,
 ):  # fmt: skip
     """Runs the search on, until its stack is empty or the budget is spent.
 
@@ -80,10 +101,15 @@ def search(  # type: ignore[no-untyped-def]
         path: the points of the node's ancestors, (boundaries, 2): boundary and point.
         chain: written: point of every boundary of the best solution, (boundaries,).
         budget: nodes to expand at most.
+        heads: last label of every (state, point), -1 if there is none, (states x points,); empty: no
+            labels are kept.
+        labels: sums of expanded nodes, (labels, criteria + 3).
+        links: label before a label at the same state and point, (labels,).
+        stored: labels so far.
 
     Returns:
         The best value, the least bound that was left out by `target`, nodes on the stack, nodes
-        expanded, and the two stacks (they may have moved).
+        expanded, labels, and the two stacks (they may have moved).
     """
     criteria = constants.size
     costs = criteria - slots
@@ -113,10 +139,24 @@ def search(  # type: ignore[no-untyped-def]
             for b in range(boundaries):
                 chain[path[b, 0]] = path[b, 1]
             continue
-        expanded += 1
         busiest = reals[used, OWN]
         for k in range(criteria):
             sums[k] = reals[used, SUMS + k]
+        if heads.size:
+            place = state * cost.shape[2] + point
+            if dominated(
+                heads[place], labels, links, sums, busiest, last, done, needs_energy, energy_only
+            ):
+                continue
+            if stored < links.size:
+                labels[stored, :criteria] = sums
+                labels[stored, criteria] = busiest
+                labels[stored, criteria + 1] = last
+                labels[stored, criteria + 2] = done
+                links[stored] = heads[place]
+                heads[place] = stored
+                stored += 1
+        expanded += 1
         first = used
         for operand in range(3):
             placed = state // steps[operand] % (movable[operand] + 1)
@@ -196,4 +236,4 @@ def search(  # type: ignore[no-untyped-def]
         order = np.argsort(-reals[first:used, BOUND], kind="mergesort")
         whole[first:used] = whole[first:used][order]
         reals[first:used] = reals[first:used][order]
-    return best, left_out, used, expanded, whole, reals
+    return best, left_out, used, expanded, stored, whole, reals
