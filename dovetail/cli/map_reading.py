@@ -69,17 +69,21 @@ def summary(lines: Sequence[Line], work: Work, accelerator: SpatialArray) -> str
         f"{total['cycles']:,.0f} cycles = "
         f"{total['cycles'] / accelerator.clock_mhz / 1e3:.4g} ms at {accelerator.clock_mhz:g} MHz, "
         f"{engineering(total['energy_pj'] * 1e-12, 'J')}, utilization {total['macs'] / peak:.1%}\n"
-        f"{total["operators"]} Einsums, {total['distinct']} of them distinct"
+        f"{_count(total['operators'])}, {total['distinct']} of them distinct"
     )
     if any(line.found for line in lines):
         proven = sum(1 for line in lines if line.found and line.found.proven)
         text += f", {proven} of these proven optimal, in {total['seconds']:.2f} s"
     missing = len(work.einsums) - int(total["operators"])
     if missing:
-        text += f"; {missing} Einsums are not in the file"
+        text += f"; {_count(missing)} not in the file"
     if work.skipped:
         text += f"; {work.skipped} operators without an Einsum are not counted"
     return text
+
+
+def _count(einsums: int) -> str:
+    return "1 Einsum" if einsums == 1 else f"{einsums} Einsums"
 
 
 def nest_text(line: Line, accelerator: SpatialArray) -> str:
