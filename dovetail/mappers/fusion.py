@@ -17,7 +17,8 @@ from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.schedule import Placement
 from dovetail.mappers.found import check_objective
-from dovetail.mappers.fusion_cost import Price, Pricing, estimate, fits, priced, unfused
+from dovetail.mappers.fusion_cost import Pricing, estimate, fits, priced, unfused
+from dovetail.mappers.fusion_price import Price
 from dovetail.mappers.fusion_tiles import Run, Tiling, tilings
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.spatial import check_mapper
@@ -30,14 +31,24 @@ class Group:
     Attributes:
         placements: in order, with what is fused into their output paths.
         tiling: how their result is cut; None for an operator alone.
-        cost: of the group.
-        unfused_cost: of its operators one by one.
+        parts: costs by placement.
+        alone: costs of its operators one by one.
     """
 
     placements: tuple[Placement, ...]
     tiling: Tiling | None
-    cost: Price
-    unfused_cost: Price
+    parts: tuple[Price, ...]
+    alone: tuple[Price, ...]
+
+    @property
+    def cost(self) -> Price:
+        """Of the group."""
+        return sum(self.parts, Price())
+
+    @property
+    def unfused_cost(self) -> Price:
+        """Of its operators one by one."""
+        return sum(self.alone, Price())
 
     @property
     def intermediates(self) -> tuple[str, ...]:
@@ -109,9 +120,9 @@ def fuse(
         accelerator, check_objective(objective), check_mapper(mapper), seed, time_limit_s
     )
     placements = schedule(network).placements
-    alone = [unfused(one, Run(network, (one,)), pricing) for one in placements]
+    alone = [unfused(one, network, pricing) for one in placements]
     spans = _candidates(network, placements, alone, pricing, max_length)
-    settled: dict[tuple[int, int], Price] = {}
+    settled: dict[_Span, tuple[Price, ...]] = {}
     while True:
         chosen = _partition(len(placements), alone, spans, settled, objective)
         open_spans = [span for span in chosen if span in spans and span not in settled]
@@ -121,10 +132,10 @@ def fuse(
             _settle(span, spans, settled, pricing)
     groups = []
     for begin, end in chosen:
-        before = sum(alone[begin:end], Price())
+        before = tuple(alone[begin:end])
         tiling = spans[begin, end][0] if (begin, end) in spans else None
-        cost = settled[begin, end] if tiling else before
-        groups.append(Group(tuple(placements[begin:end]), tiling, cost, before))
+        parts = settled[begin, end] if tiling else before
+        groups.append(Group(tuple(placements[begin:end]), tiling, parts, before))
     return FusedSchedule(network.name, objective, tuple(groups))
 
 
@@ -172,7 +183,11 @@ def _value(prices: Sequence[Price], objective: str) -> float:
 
 
 def _partition(
-    count: int, alone: Sequence[Price], spans: _Spans, settled: dict[_Span, Price], objective: str
+    count: int,
+    alone: Sequence[Price],
+    spans: _Spans,
+    settled: dict[_Span, tuple[Price, ...]],
+    objective: str,
 ) -> list[_Span]:
     """The groups of the least total value; an operator alone where a group gains nothing."""
     best: list[tuple[float, _Span | None]] = [(0.0, None)]
@@ -182,7 +197,7 @@ def _partition(
     for end in range(1, count + 1):
         options = [(best[end - 1][0] + alone[end - 1].value(objective), (end - 1, end))]
         for span in by_end.get(end, []):
-            price = settled.get(span, spans[span][1])
+            price = sum(settled[span], Price()) if span in settled else spans[span][1]
             options.append((best[span[0]][0] + price.value(objective), span))
         best.append(min(options, key=lambda option: option[0]))
     chosen: list[_Span] = []
@@ -191,9 +206,11 @@ def _partition(
     return chosen[::-1]
 
 
-def _settle(span: _Span, spans: _Spans, settled: dict[_Span, Price], pricing: Pricing) -> None:
+def _settle(
+    span: _Span, spans: _Spans, settled: dict[_Span, tuple[Price, ...]], pricing: Pricing
+) -> None:
     """Prices a group by the mapping analysis; one that cannot be mapped costs infinitely much."""
     try:
         settled[span] = priced(spans[span][0], pricing)
     except MappingError:
-        settled[span] = Price(math.inf, math.inf)
+        settled[span] = (Price(math.inf, math.inf),)

@@ -14,57 +14,17 @@ from dataclasses import dataclass, replace
 
 from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
+from dovetail.ir.network import Network
 from dovetail.ir.operator import Einsum, Operator
 from dovetail.ir.schedule import Placement
-from dovetail.mappers.found import Found, value_of
+from dovetail.mappers.found import Found
+from dovetail.mappers.fusion_price import Price, access, analysed, vector_energy
 from dovetail.mappers.fusion_tiles import Run, Tile, Tiling
 from dovetail.mappers.receptive import COLUMNS, ROWS, activations
 from dovetail.mappers.schedule import streamed_elements
 from dovetail.mappers.spatial import find_mapping
 from dovetail.sim.nest import NestCost
 from dovetail.sim.spatial_reading import stream_cycles
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Cost of operators.
-
-    Attributes:
-        cycles: time.
-        energy_pj: of everything.
-        read_bits: from the outermost memory.
-        written_bits: into it.
-        macs: multiply-accumulates, those done again included.
-    """
-
-    cycles: float = 0.0
-    energy_pj: float = 0.0
-    read_bits: float = 0.0
-    written_bits: float = 0.0
-    macs: int = 0
-
-    def __add__(self, other: Price) -> Price:
-        return Price(
-            self.cycles + other.cycles, self.energy_pj + other.energy_pj,
-            self.read_bits + other.read_bits, self.written_bits + other.written_bits,
-            self.macs + other.macs,
-        )  # fmt: skip
-
-    def times(self, count: float) -> Price:
-        """Cost of doing it so often."""
-        return Price(
-            self.cycles * count, self.energy_pj * count, self.read_bits * count,
-            self.written_bits * count, round(self.macs * count),
-        )  # fmt: skip
-
-    @property
-    def traffic_bits(self) -> float:
-        """Bits that cross the chip's border."""
-        return self.read_bits + self.written_bits
-
-    def value(self, objective: str) -> float:
-        """Of an objective, the less the better."""
-        return value_of(self.cycles, self.energy_pj, objective)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,38 +88,25 @@ def fits(tiling: Tiling, pricing: Pricing) -> bool:
     return stage is not None and tiling.held * pricing.word <= stage.tile_bits
 
 
-def unfused(placement: Placement, run: Run, pricing: Pricing) -> Price:
+def unfused(placement: Placement, network: Network, pricing: Pricing) -> Price:
     """Cost of an operator alone: it reads and writes the outermost memory.
 
     Args:
         placement: the operator and what is fused into its output path.
-        run: any run of the same network.
+        network: that it belongs to.
         pricing: how.
     """
     a, op = pricing.accelerator, placement.operator
-    dram = a.stores[-1]
-    extra = _vector_pj(placement, a)
     if placement.engine == "none":
         return Price()
+    extra, dram = vector_energy(_vector_pj(placement, a)), a.stores[-1]
     if op.einsum:
-        return _analysed(pricing.find(op.einsum, a).cost, dram) + Price(energy_pj=extra)
-    read, written = (n * pricing.word for n in streamed_elements(run.network, placement))
-    cycles = max(_lane_cycles(placement, a), stream_cycles(dram, read, written))
-    energy = _pj(dram, read, written) + extra
-    return Price(cycles, energy, read, written)
-
-
-def _analysed(cost: NestCost, dram: Store) -> Price:
-    levels = [level for level in cost.levels if level.store == dram.name]
-    return Price(
-        cost.cycles, cost.energy_pj, sum(level.read_bits for level in levels),
-        sum(level.write_bits for level in levels), cost.macs,
-    )  # fmt: skip
-
-
-def _pj(store: Store, read_bits: float, written_bits: float) -> float:
-    bits = store.access_bits
-    return read_bits / bits * store.read_pj + written_bits / bits * store.write_pj
+        return analysed(pricing.find(op.einsum, a).cost, dram.name) + extra
+    read, written = (n * pricing.word for n in streamed_elements(network, placement))
+    work = _lane_cycles(placement, a)
+    cycles = max(work, stream_cycles(dram, read, written))
+    moved = access(dram, read, 0, "input") + access(dram, 0, written, "output")
+    return moved + extra + Price(cycles, compute_cycles=work)
 
 
 def _vector_pj(placement: Placement, accelerator: SpatialArray) -> float:
@@ -168,10 +115,10 @@ def _vector_pj(placement: Placement, accelerator: SpatialArray) -> float:
 
 
 def _lane_cycles(placement: Placement, accelerator: SpatialArray) -> float:
-    if placement.engine == "none":
+    if placement.engine == "none" or placement.operator.einsum:
         return 0.0
     ops = placement.operator.vector_ops + sum(op.vector_ops for op in placement.fused)
-    return 0.0 if placement.operator.einsum else ops / accelerator.vector_lanes
+    return ops / accelerator.vector_lanes
 
 
 def estimate(tiling: Tiling, alone: tuple[Price, ...], pricing: Pricing) -> Price:
@@ -186,10 +133,10 @@ def estimate(tiling: Tiling, alone: tuple[Price, ...], pricing: Pricing) -> Pric
     """
     a, dram = pricing.accelerator, pricing.accelerator.stores[-1]
     read, written = _border(tiling, pricing)
-    cycles, energy = 0.0, _pj(dram, read, written)
+    cycles, energy = 0.0, access(dram, read, written).energy_pj
     for placement, price in zip(tiling.run.placements, alone, strict=True):
         again = tiling.repeated(placement.operator)
-        inside = price.energy_pj - _pj(dram, price.read_bits, price.written_bits)
+        inside = price.energy_pj - access(dram, price.read_bits, price.written_bits).energy_pj
         energy += inside * again
         busy = stream_cycles(dram, price.read_bits, price.written_bits)
         work = max(placement.operator.macs / a.peak_macs_per_cycle, _lane_cycles(placement, a))
@@ -206,8 +153,11 @@ def _border(tiling: Tiling, pricing: Pricing) -> tuple[float, float]:
     return tiling.read * pricing.word + weights, tiling.written * pricing.word
 
 
-def priced(tiling: Tiling, pricing: Pricing) -> Price:
-    """Cost of a tiling by the mapping analysis, part by part.
+def priced(tiling: Tiling, pricing: Pricing) -> tuple[Price, ...]:
+    """Costs of a tiling by the mapping analysis, part by part; one per placement of the run.
+
+    The time until the first tile is there, and while work waits for traffic, is the first
+    placement's; the time after the last tile the last one's.
 
     Args:
         tiling: of a run that fits.
@@ -225,22 +175,31 @@ def priced(tiling: Tiling, pricing: Pricing) -> Price:
         )
     stay = weights_stay(tiling, pricing)
     inner = _inside(a, stage, tiling, pricing, stay)
-    work = Price()
-    for tile in tiling.tiles:
-        for placement in tiling.run.placements:
-            part = _part(tiling, tile, placement, inner, stage, pricing)
-            work += part.times(tile.count)
+    parts = []
+    for placement in tiling.run.placements:
+        runs = (_part(tiling, tile, placement, inner, stage, pricing).times(tile.count)
+                for tile in tiling.tiles)  # fmt: skip
+        parts.append(sum(runs, _weights(tiling.run, placement, pricing) if stay else Price()))
     read, written = tiling.read * pricing.word, tiling.written * pricing.word
-    home = _shared(a, ("weight",))
-    once = tiling.run.weights * a.weight_bits if stay else 0
-    moved = _pj(dram, read + once, written) + _pj(stage, written, read)
-    if home is not None:
-        moved += _pj(home, 0, once)
-    traffic = (work.read_bits + read + once, work.written_bits + written)
-    busy = stream_cycles(dram, *traffic)
+    parts[0] += access(dram, read, 0, "input") + access(stage, 0, read)
+    parts[-1] += access(dram, 0, written, "output") + access(stage, written, 0)
+    work = sum(parts, Price())
+    busy = stream_cycles(dram, work.read_bits, work.written_bits)
     first, last = _ends(tiling, pricing, stage)
-    cycles = work.cycles + busy if stage.buffering == "single" else max(work.cycles, busy)
-    return Price(first + cycles + last, work.energy_pj + moved, *traffic, work.macs)
+    wait = busy if stage.buffering == "single" else max(0.0, busy - work.cycles)
+    parts[0] += Price(first + wait)
+    parts[-1] += Price(last)
+    return tuple(parts)
+
+
+def _weights(run: Run, placement: Placement, pricing: Pricing) -> Price:
+    """Bringing a placement's weights onto the chip once."""
+    home = _shared(pricing.accelerator, ("weight",))
+    assert home is not None
+    names = {name for op in (placement.operator, *placement.fused) for name in op.inputs}
+    tensors = [run.network.tensor[name] for name in sorted(names)]
+    bits = sum(t.elements for t in tensors if t.is_parameter) * pricing.accelerator.weight_bits
+    return access(pricing.accelerator.stores[-1], bits, 0, "weight") + access(home, 0, bits)
 
 
 def _ends(tiling: Tiling, pricing: Pricing, stage: Store) -> tuple[float, float]:
@@ -300,18 +259,17 @@ def _part(
     rows, columns = tile.computed[op.outputs[0]]
     if not rows * columns or placement.engine == "none":
         return Price()
-    whole = run.extent(op.outputs[0], ROWS) * run.extent(op.outputs[0], COLUMNS)
-    share = rows * columns / whole
-    extra = Price(energy_pj=_vector_pj(placement, inner) * share)
+    share = rows * columns / run.pixels(op.outputs[0])
+    extra = vector_energy(_vector_pj(placement, inner) * share)
     if op.einsum:
         cost = pricing.find(part_of(op.einsum, rows, columns), inner).cost
         _check_sums(cost, op, run.depth(op.outputs[0]) * rows * columns, tiling, pricing)
-        return _analysed(cost, pricing.accelerator.stores[-1]) + extra
-    read = run.network.tensor[op.outputs[0]].elements * share * _reads(run, op)
-    written = run.depth(op.outputs[0]) * rows * columns
-    read, written = read * pricing.word, written * pricing.word
-    cycles = max(_lane_cycles(placement, inner) * share, stream_cycles(stage, read, written))
-    return Price(cycles, _pj(stage, read, written)) + extra
+        return analysed(cost, pricing.accelerator.stores[-1].name) + extra
+    written = run.depth(op.outputs[0]) * rows * columns * pricing.word
+    read = written * _reads(run, op)
+    work = _lane_cycles(placement, inner) * share
+    cycles = max(work, stream_cycles(stage, read, written))
+    return access(stage, read, written) + extra + Price(cycles, compute_cycles=work)
 
 
 def _reads(run: Run, op: Operator) -> float:
@@ -322,8 +280,9 @@ def _reads(run: Run, op: Operator) -> float:
 
 
 def part_of(einsum: Einsum, rows: int, columns: int) -> Einsum:
-    """The Einsum of a part of the output's rows and columns."""
+    """The Einsum of a part of the output's rows and columns, of one image."""
     new = {
+        einsum.output.indices[0].terms[0][0]: 1,
         einsum.output.indices[ROWS].terms[0][0]: rows,
         einsum.output.indices[COLUMNS].terms[0][0]: columns,
     }

@@ -6,11 +6,12 @@ Neighbouring tiles need overlapping parts of what comes before (the halo):
 
 * `recompute`: every tile computes its halo again and forgets it. Tiles cut rows and columns.
 * `retain`: what the next tile needs again stays in line buffers. Tiles are strips of whole rows.
+
+The images of a batch follow one another.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,6 +73,11 @@ class Run:
         """Whether all operators are local in rows and columns, and nothing else leaves the run."""
         if not all(is_patchable(self.network, op) for op in self.operators):
             return False
+        tensors = [
+            n for op in self.operators for n in (*activations(self.network, op), *op.outputs)
+        ]
+        if len({self.network.tensor[name].shape[0] for name in tensors}) > 1:
+            return False
         own = {op.name for op in self.operators}
         leaving = [
             name
@@ -86,9 +92,18 @@ class Run:
         """Rows or columns of a tensor."""
         return self.network.tensor[tensor].shape[axis]
 
+    @property
+    def images(self) -> int:
+        """Images of the batch."""
+        return self.network.tensor[self.result].shape[0]
+
     def depth(self, tensor: str) -> int:
-        """Elements of a tensor per pixel: images x channels."""
-        return math.prod(self.network.tensor[tensor].shape[:2])
+        """Elements of a tensor per pixel of an image: its channels."""
+        return self.network.tensor[tensor].shape[1]
+
+    def pixels(self, tensor: str) -> int:
+        """Pixels of a tensor over all images."""
+        return self.images * self.extent(tensor, ROWS) * self.extent(tensor, COLUMNS)
 
     def spans(self, axis: int, low: Ints, high: Ints) -> dict[str, tuple[Ints, Ints]]:
         """Begin and end of every tensor's part for parts of the result, one element a part."""
@@ -113,7 +128,7 @@ class Tile:
     """Tiles of a run that need the same work.
 
     Attributes:
-        count: how many there are.
+        count: how many there are, over all images.
         computed: rows and columns of every tensor that are computed, or read from outside.
         held: rows and columns of every tensor that are on the chip.
     """
@@ -141,12 +156,12 @@ class Tiling:
 
     @property
     def count(self) -> int:
-        """Tiles."""
-        return self.grid[0] * self.grid[1]
+        """Tiles of all images."""
+        return self.run.images * self.grid[0] * self.grid[1]
 
     @cached_property
     def computed(self) -> dict[str, int]:
-        """Pixels of every tensor that are computed or read from outside, over all tiles."""
+        """Pixels of every tensor that are computed or read from outside, over tiles and images."""
         totals: dict[str, int] = {}
         for tile in self.tiles:
             for name, (rows, columns) in tile.computed.items():
@@ -155,19 +170,15 @@ class Tiling:
 
     def repeated(self, op: Operator) -> float:
         """How often each output of an operator is computed on average."""
-        name = op.outputs[0]
-        whole = self.run.extent(name, ROWS) * self.run.extent(name, COLUMNS)
-        return self.computed[name] / whole
+        return self.computed[op.outputs[0]] / self.run.pixels(op.outputs[0])
 
     @cached_property
     def macs(self) -> int:
         """Multiply-accumulates, those done again included."""
-        total = 0
-        for op in self.run.operators:
-            name = op.outputs[0]
-            whole = self.run.extent(name, ROWS) * self.run.extent(name, COLUMNS)
-            total += op.macs // whole * self.computed[name]
-        return total
+        return sum(
+            op.macs // self.run.pixels(op.outputs[0]) * self.computed[op.outputs[0]]
+            for op in self.run.operators
+        )
 
     @property
     def read(self) -> int:
@@ -186,11 +197,11 @@ class Tiling:
                                                                        held=True))  # fmt: skip
         if self.mode == "retain":
             return max(_lines(self.run, arena, tile) for tile in self.tiles)
-        return max(_alive(arena, tile) for tile in self.tiles)
+        return max(_alive(arena, tile) for tile in self.tiles) // self.run.images
 
 
 def _alive(arena: Arena, tile: Tile) -> int:
-    """Most elements of a tile's tensors that are alive together (a byte stands for an element)."""
+    """Most elements of a tile that are alive together, images times (a byte is an element)."""
     sizes = {name: rows * columns for name, (rows, columns) in tile.held.items()}
     return max(int(arena.bytes(step, sizes.__getitem__)) for step, _ in arena.steps())
 
@@ -256,7 +267,7 @@ def _recomputed(run: Run, grid: tuple[int, int], rows: Parts, columns: Parts) ->
     for a, high in rows:
         for b, wide in columns:
             shape = {name: (high[name], wide[name]) for name in high}
-            tiles.append(Tile(a * b, shape, shape))
+            tiles.append(Tile(a * b * run.images, shape, shape))
     return Tiling(run, "recompute", grid, tuple(tiles))
 
 
@@ -280,5 +291,5 @@ def _retained(run: Run, count: int) -> Tiling:
         own = [int(n) for n in kinds[i]]
         computed = {name: (own[j], wide[name]) for j, name in enumerate(names)}
         held = {name: (own[len(names) + j], wide[name]) for j, name in enumerate(names)}
-        tiles.append(Tile(int(counts[i]), computed, held))
+        tiles.append(Tile(int(counts[i]) * run.images, computed, held))
     return Tiling(run, "retain", (count, 1), tuple(tiles))

@@ -19,7 +19,6 @@ from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.mappers.fusion import _partition, fuse, runs
 from dovetail.mappers.fusion_cost import (
-    Price,
     Pricing,
     fits,
     priced,
@@ -27,6 +26,8 @@ from dovetail.mappers.fusion_cost import (
     unfused,
     weights_stay,
 )
+from dovetail.mappers.fusion_price import Price
+from dovetail.mappers.fusion_report import fused_report
 from dovetail.mappers.fusion_tiles import Run, Tiling, tiling, tilings
 from dovetail.mappers.patches import split
 from dovetail.mappers.receptive import COLUMNS, ROWS, field, fields
@@ -50,9 +51,9 @@ def array(kilobytes: float = 16, **changes: object) -> SpatialArray:
     return replace(built, **changes)  # type: ignore[arg-type]
 
 
-def residual(side: int = 16, stride: int = 1, padding: int = 1) -> Network:
+def residual(side: int = 16, stride: int = 1, padding: int = 1, batch: int = 1) -> Network:
     net = NetworkBuilder("residual")
-    x = net.input("image", (1, 3, side, side))
+    x = net.input("image", (batch, 3, side, side))
     x = net.activation(net.conv2d(x, 8, 3, stride=stride, padding=padding, name="a"), "relu")
     y = net.activation(net.conv2d(x, 16, 1, name="b"), "relu")
     y = net.depthwise(y, 3, padding=1, name="c")
@@ -195,9 +196,9 @@ def test_accelforge_chains(case: tuple[str, int, int, int, float, float, float])
     pricing = Pricing(simple, "energy", "random")
     run = Run(chain(n, m, kn), schedule(chain(n, m, kn)).placements)
     if name.startswith("unfused"):
-        cost = sum((unfused(one, run, pricing) for one in run.placements), Price())
+        cost = sum((unfused(one, run.network, pricing) for one in run.placements), Price())
     else:
-        cost = priced(tiling(run, "retain", (m, 1)), pricing)
+        cost = total(tiling(run, "retain", (m, 1)), pricing)
     assert cost.energy_pj == energy
     assert cost.cycles == cycles
     assert cost.traffic_bits == traffic
@@ -206,6 +207,10 @@ def test_accelforge_chains(case: tuple[str, int, int, int, float, float, float])
 @pytest.fixture(scope="module")
 def pricing() -> Pricing:
     return Pricing(array())
+
+
+def total(one: Tiling, pricing: Pricing) -> Price:
+    return sum(priced(one, pricing), Price())
 
 
 def tilings_of(run: Run) -> list[Tiling]:
@@ -217,7 +222,7 @@ def test_fused_traffic_counts_no_intermediate(pricing: Pricing) -> None:
     for one in tilings_of(run):
         assert fits(one, pricing)
         assert weights_stay(one, pricing)
-        cost = priced(one, pricing)
+        cost = total(one, pricing)
         assert cost.read_bits == 8 * (one.read + run.weights)
         assert cost.written_bits == 8 * run.network.tensor[run.result].elements
         assert cost.macs == one.macs
@@ -229,15 +234,34 @@ def test_weights_that_do_not_fit_are_read_for_every_tile() -> None:
     small = Pricing(array((one.held + run.weights / 2) / 1024))
     assert fits(one, small)
     assert not weights_stay(one, small)
-    assert priced(one, small).read_bits >= 8 * (one.read + one.count * run.weights)
+    assert total(one, small).read_bits >= 8 * (one.read + one.count * run.weights)
 
 
 def test_cost_is_at_least_its_traffic_and_work(pricing: Pricing) -> None:
     for one in tilings_of(whole(residual(), "sum")):
-        cost = priced(one, pricing)
+        cost = total(one, pricing)
         assert cost.cycles >= cost.traffic_bits / 32
         assert cost.cycles >= one.macs / 16
         assert cost.energy_pj >= cost.traffic_bits / 64 * 500 + one.macs * 0.2
+
+
+def test_images_of_a_batch_follow_one_another(pricing: Pricing) -> None:
+    single, double = (whole(residual(batch=n), "sum") for n in (1, 2))
+    for one, two in zip(tilings_of(single), tilings_of(double), strict=True):
+        assert two.held == one.held
+        assert (two.macs, two.read, two.count) == (2 * one.macs, 2 * one.read, 2 * one.count)
+        first, both = total(one, pricing), total(two, pricing)
+        weights = 8 * single.weights
+        assert both.read_bits - weights == 2 * (first.read_bits - weights)
+        assert both.compute_cycles == 2 * first.compute_cycles
+
+
+def test_prices_say_where_they_come_from(pricing: Pricing) -> None:
+    for one in tilings_of(whole(residual(), "sum")):
+        for part in priced(one, pricing):
+            assert sum(part.energy.values()) == pytest.approx(part.energy_pj)
+            border = sum(part.moved.get(name, 0) for name in ALL)
+            assert border == pytest.approx(part.traffic_bits)
 
 
 def test_partial_sums_need_room() -> None:
@@ -248,7 +272,7 @@ def test_partial_sums_need_room() -> None:
     stores = (replace(registers, operands=("input", "weight")), *others)
     pricing = Pricing(array(stores=stores, sum_bits=8))
     assert fits(one, pricing)
-    assert priced(one, pricing).macs == one.macs
+    assert total(one, pricing).macs == one.macs
     with pytest.raises(MappingError, match=r"partial sums of operator .* take smaller tiles"):
         priced(one, replace(pricing, accelerator=array(stores=stores, sum_bits=64)))
 
@@ -325,3 +349,22 @@ def test_the_partition_is_the_best(count: int, data: st.DataObject) -> None:
 def test_networks_without_images_stay_as_they_are() -> None:
     network = load_network("autoencoder")
     assert not list(runs(network, schedule(network).placements, 8))
+
+
+def test_a_report_of_fused_groups() -> None:
+    network, accelerator = residual(), array()
+    fused = fuse(network, accelerator)
+    report = fused_report(network, accelerator, fused)
+    assert [op.name for op in report.operators] == [op.name for op in network.operators]
+    assert report.macs == network.macs
+    total_pj = sum(sum(op.energy_pj.values()) for op in report.operators)
+    assert total_pj == pytest.approx(fused.cost.energy_pj)
+    assert fused.cost.cycles <= report.cycles <= fused.cost.cycles + len(report.operators)
+    moved = sum(sum(op.dram_bytes.values()) for op in report.operators)
+    assert fused.cost.traffic_bits / 8 <= moved <= fused.cost.traffic_bits / 8 + 30
+    for group in fused.groups:
+        for placement in group.placements[1:-1]:
+            (own,) = (op for op in report.operators if op.name == placement.operator.name)
+            assert not own.dram_bytes["input"]
+            assert not own.dram_bytes["output"]
+            assert own.cycles == own.compute_cycles + sum(own.stall_cycles.values())
