@@ -93,7 +93,7 @@ def test_unknown_names():
     assert faults(twice)[0] == "operator 'Matmul0' stands twice in the tree"
     nodes = (*FUSED.nodes, Keep("GlobalBuffer", ("T3",)))
     assert faults(Mapping(nodes, children=FUSED.children)) == [
-        "unknown tensor 'T3'; did you mean T0 or T1 or T2?"
+        "unknown tensor 'T3'; did you mean T2 or T1 or T0?"
     ]
 
 
