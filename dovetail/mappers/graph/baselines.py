@@ -58,11 +58,19 @@ def least_bytes(sizes: Mapping[int, int], next_use: Mapping[int, int], deficit: 
     return list(reach[min(total for total in reach if total >= deficit)][1])
 
 
+MAX_REPAIRS = 100
+"""Arenas that are tried before a repaired baseline has failed too."""
+
 CHOOSERS: dict[str, Chooser] = {"belady": belady, "greedy": least_bytes}
 
 
 def run_baseline(
-    problem: Problem, budget_bytes: int, order: Sequence[int], chooser: str
+    problem: Problem,
+    budget_bytes: int,
+    order: Sequence[int],
+    chooser: str,
+    *,
+    repair: bool = False,
 ) -> Baseline:
     """Evicts as space runs out, then places by the arena allocator.
 
@@ -71,6 +79,8 @@ def run_baseline(
         budget_bytes: scratchpad.
         order: operators.
         chooser: `belady` or `greedy`.
+        repair: whether, while the arena exceeds the budget, the policy evicts that much more at
+            the steps where it does; else such a placement has failed.
 
     Raises:
         MappingError: if an operator alone needs more than the budget.
@@ -80,17 +90,33 @@ def run_baseline(
         raise UnknownNameError("baseline", chooser, CHOOSERS)
     problem.check_budget(budget_bytes)
     kept = problem.check_order(order)
-    dropped = _evictions(problem, budget_bytes, kept, CHOOSERS[chooser])
-    stays = stays_of(problem, kept, dropped)
+    limits = [budget_bytes] * len(kept)
+    for _ in range(MAX_REPAIRS if repair else 1):
+        plan, tops = _attempt(problem, budget_bytes, kept, limits, CHOOSERS[chooser])
+        over = [t for t, top in enumerate(tops) if top > budget_bytes]
+        if not over:
+            return Baseline(plan, max(tops), replay(problem, plan))
+        for t in over:
+            limits[t] -= tops[t] - budget_bytes
+    return Baseline(plan, max(tops), None)
+
+
+def _attempt(
+    problem: Problem, budget: int, order: tuple[int, ...], limits: Sequence[int], choose: Chooser
+) -> tuple[Plan, list[int]]:
+    """The plan under limits of bytes per step, and the highest address in use at each step."""
+    stays = stays_of(problem, order, _evictions(problem, limits, order, choose))
     blocks = [Block(s.start, s.end, problem.items[s.item].size) for s in stays]
-    addresses = arena(blocks, len(kept))
-    top = max(a + b.size for a, b in zip(addresses, blocks, strict=True))
-    plan = Plan(kept, stays, tuple(addresses), budget_bytes)
-    return Baseline(plan, top, replay(problem, plan) if top <= budget_bytes else None)
+    addresses = arena(blocks, len(order))
+    tops = [0] * len(order)
+    for block, address in zip(blocks, addresses, strict=True):
+        for t in range(block.start, block.end + 1):
+            tops[t] = max(tops[t], address + block.size)
+    return Plan(order, stays, tuple(addresses), budget), tops
 
 
 def _evictions(
-    problem: Problem, budget: int, order: Sequence[int], choose: Chooser
+    problem: Problem, limits: Sequence[int], order: Sequence[int], choose: Chooser
 ) -> frozenset[Gap]:
     """Gaps in which the policy has items off chip."""
     steps = use_steps(problem, order)
@@ -102,9 +128,9 @@ def _evictions(
             if a not in resident and used[a]:
                 dropped.add((a, used[a] - 1))
             resident[a] = problem.items[a].size
-        deficit = sum(resident.values()) - budget
+        idle = {a: s for a, s in resident.items() if a not in problem.uses[op]}
+        deficit = min(sum(resident.values()) - limits[t], sum(idle.values()))
         if deficit > 0:
-            idle = {a: s for a, s in resident.items() if a not in problem.uses[op]}
             for a in choose(idle, {a: steps[a][used[a]] for a in idle}, deficit):
                 del resident[a]
         for a in problem.uses[op]:

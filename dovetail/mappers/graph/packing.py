@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-REPAIRS = 15
-"""Blocks that move to the front of an order before the next order is tried."""
+REPAIRS = 60
+"""Blocks that move forward in an order before the next order is tried."""
 
-SHAKES = 8
+SHAKES = 16
 """Random orders of each kind."""
 
 MAX_NODES = 200_000
@@ -98,32 +98,35 @@ def _greedy(
     blocks: Sequence[Block], over: list[list[int]], capacity: int, pinned: dict[int, int],
     first: Collection[int],
 ) -> tuple[int, ...] | None:  # fmt: skip
-    """Lowest fit in several orders; what does not fit moves to the front."""
+    """Lowest fit in several orders; what does not fit moves to an earlier place."""
     free = [i for i in range(len(blocks)) if i not in pinned]
-    for queue in _queues(blocks, free, first):
+    rng = np.random.default_rng(0)
+    for queue in _queues(blocks, free, first, rng):
         for _ in range(REPAIRS):
             placed, failed = _lowest(blocks, over, capacity, pinned, queue)
             if failed is None:
                 return tuple(placed[i] for i in range(len(blocks)))
-            if queue[0] == failed:
+            place = queue.index(failed)
+            if not place:
                 break
-            queue.remove(failed)
-            queue.insert(0, failed)
+            queue.insert(int(place * rng.random()), queue.pop(place))
     return None
 
 
 def _queues(
-    blocks: Sequence[Block], free: Sequence[int], first: Collection[int]
+    blocks: Sequence[Block],
+    free: Sequence[int],
+    first: Collection[int],
+    rng: np.random.Generator,
 ) -> Iterator[list[int]]:
-    """Orders to place in: by size, by steps, by both, as they come; then sizes shaken a little."""
+    """Orders to place in: by size, by area, as they come; then sizes shaken a little."""
     size = np.array([blocks[i].size for i in free], dtype=np.float64)
     steps = np.array([_steps(blocks[i]) for i in free], dtype=np.float64)
     start = np.array([blocks[i].start for i in free], dtype=np.float64)
     later = np.array([i not in first for i in free])
-    rng = np.random.default_rng(0)
-    keys = [-size, -steps - size / (size.max(initial=0) + 1), -steps * size, start]
+    keys = [-size, -steps * size, start]
     keys += [-size * steps**power * rng.uniform(0.7, 1.0, len(free))
-             for power in (0.0, 0.5, 1.0) for _ in range(SHAKES)]  # fmt: skip
+             for power in (0.5, 1.0) for _ in range(SHAKES)]  # fmt: skip
     for key in keys:
         yield [free[k] for k in np.lexsort((start, key, later))]
 

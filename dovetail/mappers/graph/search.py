@@ -10,6 +10,7 @@ import heapq
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dovetail.mappers.graph.fixed import Draft
 from dovetail.mappers.graph.order import mask_of
@@ -17,6 +18,10 @@ from dovetail.mappers.graph.plan import Gap
 from dovetail.mappers.graph.problem import Problem, bits
 
 MAX_STATES = 300_000
+"""States that a search keeps before it gives up."""
+
+WINDOW_STATES = 6_000
+"""The same for one window of a large graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +65,54 @@ class _Search:
 
     def run(self, deadline: float, max_states: int) -> Draft:
         first = tuple(op for op, row in enumerate(self.ancestors) if not row)
-        queue = [(0, 0, 0, Point(0, 0, 0, first, -1, (), None))]
+        everything = range(len(self.problem.operators))
+        end, cost, done = self.reach(Point(0, 0, 0, first, -1, (), None), everything, deadline,
+                                     max_states)  # fmt: skip
+        if end is None:
+            return Draft((), frozenset(), "infeasible" if done else "unknown", cost)
+        return self._draft(end, cost)
+
+    def reach(
+        self, start: Point, operators: Sequence[int], deadline: float, max_states: int
+    ) -> tuple[Point | None, int, bool]:
+        """The cheapest way from a state to one where these operators have run too.
+
+        Tensors that it leaves off chip count the retrieval they will need.
+
+        Returns:
+            The end, its cost, and whether the search went to its end; without an end, the cost is
+            a bound of it.
+        """
+        goal = start.done | mask_of(operators)
+        queue = [(0, 0, 0, start)]
         seen: set[tuple[int, int, int]] = set()
         cost = 0
-        while queue and len(seen) + len(queue) < max_states and time.monotonic() < deadline:
+        while queue:
+            if len(seen) + len(queue) > max_states or time.monotonic() > deadline:
+                return None, cost, False
             cost, left, _, point = heapq.heappop(queue)
-            if -left == len(self.problem.operators):
-                return self._draft(point, cost)
+            if point.done == goal:
+                return point, cost, True
             key = (point.done, point.on_chip, point.copied)
             if key in seen:
                 continue
             seen.add(key)
-            for more, after in self._moves(point):
-                if (after.done, after.on_chip, after.copied) not in seen:
-                    self.serial += 1
-                    heapq.heappush(queue, (cost + more, left - 1, self.serial, after))
-        return Draft((), frozenset(), "unknown" if queue else "infeasible", cost)
+            for more, after in self._moves(point, goal):
+                if (after.done, after.on_chip, after.copied) in seen:
+                    continue
+                ahead = self._pending(after) if after.done == goal else 0
+                self.serial += 1
+                heapq.heappush(queue, (cost + more + ahead, left - 1, self.serial, after))
+        return None, cost, True
 
-    def _moves(self, point: Point) -> Iterator[tuple[int, Point]]:
+    def _pending(self, point: Point) -> int:
+        """Retrievals that are certain later: of what is needed and off chip."""
+        return self._bytes(point.copied & ~point.on_chip)
+
+    def _moves(self, point: Point, goal: int) -> Iterator[tuple[int, Point]]:
         for op in point.ready:
+            if not goal >> op & 1:
+                continue
             needs = self.needs[op]
             missing = needs & ~point.on_chip
             back = [a for a in bits(missing) if self.users[a] & point.done]
@@ -115,6 +149,56 @@ class _Search:
                 dropped.add((a, used - 1))
             here = here.parent
         return Draft(tuple(reversed(order)), frozenset(dropped), "optimal", cost)
+
+
+def search_windows(
+    problem: Problem,
+    budget: int,
+    order: Sequence[int],
+    *,
+    window: int,
+    shift: int,
+    deadline: float,
+    max_states: int = WINDOW_STATES,
+) -> tuple[int, ...]:
+    """Reorders windows of an order one after the other, each exactly with what is on chip.
+
+    A window that has too many states keeps its order.
+
+    Args:
+        problem: operators and tensors.
+        budget: bytes on chip.
+        order: legal order.
+        window: operators per window.
+        shift: operators of the first window, 0 for a whole one.
+        deadline: `time.monotonic()` from which windows keep their order.
+        max_states: bound of the states per window.
+    """
+    space = _Search(problem, budget)
+    first = tuple(op for op, row in enumerate(space.ancestors) if not row)
+    point = Point(0, 0, 0, first, -1, (), None)
+    starts = [*([0] if shift else []), *range(shift, len(order), window), len(order)]
+    result: list[int] = []
+    for low, high in pairwise(starts):
+        some = list(order[low:high])
+        end, _, _ = space.reach(point, some, deadline, max_states)
+        steps = [some] if end is not None else [[op] for op in some]
+        for step in steps:
+            if end is None:
+                end, _, _ = space.reach(point, step, float("inf"), MAX_STATES)
+                assert end is not None  # one operator always runs: the budget holds it
+            result += _run_between(point, end)
+            point, end = end, None
+    return tuple(result)
+
+
+def _run_between(start: Point, end: Point) -> list[int]:
+    run = []
+    here: Point | None = end
+    while here is not None and here is not start:
+        run.append(here.op)
+        here = here.parent
+    return run[::-1]
 
 
 def _least_sets(sizes: Sequence[int], deficit: int) -> Iterator[tuple[int, ...]]:
