@@ -22,6 +22,7 @@ from dovetail.mappers.fusion_price import Price
 from dovetail.mappers.fusion_tiles import Run, Tiling, tilings
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.spatial import check_mapper
+from dovetail.mappers.token_view import tokens_as_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def fuse(
 ) -> FusedSchedule:
     """Groups a network's operators so that the sum of the groups' costs is small.
 
-    Operators that are no convolution, pooling or pointwise function of images N C H W stay alone.
+    Convolutions, poolings and pointwise functions of images N C H W fuse, and products of rows of
+    tokens with weights; other operators stay alone.
 
     Args:
         network: what is computed.
@@ -121,7 +123,7 @@ def fuse(
     )
     placements = schedule(network).placements
     alone = [unfused(one, network, pricing) for one in placements]
-    spans = _candidates(network, placements, alone, pricing, max_length)
+    spans = _candidates(tokens_as_images(network), alone, pricing, max_length)
     settled: dict[_Span, tuple[Price, ...]] = {}
     while True:
         chosen = _partition(len(placements), alone, spans, settled, objective)
@@ -157,12 +159,11 @@ def runs(
 
 
 def _candidates(
-    network: Network, placements: Sequence[Placement], alone: Sequence[Price], pricing: Pricing,
-    max_length: int,
-) -> _Spans:  # fmt: skip
+    network: Network, alone: Sequence[Price], pricing: Pricing, max_length: int
+) -> _Spans:
     """The tiling of every run that looks best, and its rough cost, if better than unfused."""
     found: _Spans = {}
-    for (begin, end), run in runs(network, placements, max_length):
+    for (begin, end), run in runs(network, schedule(network).placements, max_length):
         own = tuple(alone[begin:end])
         before = _value(own, pricing.objective)
         choices = [

@@ -196,9 +196,7 @@ def _weights(run: Run, placement: Placement, pricing: Pricing) -> Price:
     """Bringing a placement's weights onto the chip once."""
     home = _shared(pricing.accelerator, ("weight",))
     assert home is not None
-    names = {name for op in (placement.operator, *placement.fused) for name in op.inputs}
-    tensors = [run.network.tensor[name] for name in sorted(names)]
-    bits = sum(t.elements for t in tensors if t.is_parameter) * pricing.accelerator.weight_bits
+    bits = run.weights_of(placement) * pricing.accelerator.weight_bits
     return access(pricing.accelerator.stores[-1], bits, 0, "weight") + access(home, 0, bits)
 
 

@@ -63,10 +63,19 @@ class Run:
 
     @cached_property
     def weights(self) -> int:
-        """Elements of all parameters."""
-        names = {n for op in self.operators for n in op.inputs}
-        tensors = (self.network.tensor[name] for name in sorted(names))
-        return sum(tensor.elements for tensor in tensors if tensor.is_parameter)
+        """Elements of all weights."""
+        return sum(self.weights_of(placement) for placement in self.placements)
+
+    def weights_of(self, placement: Placement) -> int:
+        """Elements of a placement's weights.
+
+        Parameters in the output path of an Einsum ride along, as they do where nothing is fused.
+        """
+        op, tensor = placement.operator, self.network.tensor
+        names = {n for rider in (op, *placement.fused) for n in rider.inputs}
+        if op.einsum:
+            names = {access.tensor for access in op.einsum.operands}
+        return sum(tensor[name].elements for name in names if tensor[name].is_parameter)
 
     @property
     def is_fusible(self) -> bool:

@@ -44,7 +44,15 @@ def is_patchable(network: Network, operator: Operator) -> bool:
         return False
     if operator.einsum:
         return _is_windowed(network, operator)
-    return operator.window is not None or operator.kind in POINTWISE
+    if operator.window is not None:
+        return True
+    result = network.tensor[operator.outputs[0]].shape[ROWS:]
+    images = (network.tensor[name].shape[ROWS:] for name in activations(network, operator))
+    # Equal extents, or 1 where one pixel is broadcast.
+    local = all(
+        extent in (1, wide) for image in images for extent, wide in zip(image, result, strict=True)
+    )
+    return operator.kind in POINTWISE and local
 
 
 def _is_windowed(network: Network, operator: Operator) -> bool:

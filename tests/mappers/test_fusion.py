@@ -32,8 +32,8 @@ from dovetail.mappers.fusion_tiles import Run, Tiling, tiling, tilings
 from dovetail.mappers.patches import split
 from dovetail.mappers.receptive import COLUMNS, ROWS, field, fields
 from dovetail.mappers.schedule import schedule
+from dovetail.mappers.token_view import tokens_as_images
 from dovetail.networks.builder import NetworkBuilder
-from dovetail.networks.registry import load_network
 
 ALL = ("input", "weight", "output")
 
@@ -169,11 +169,11 @@ def test_runs_have_one_result() -> None:
 
 @cache
 def chain(n: int, m: int, kn: int) -> Network:
-    """Matrix products as 1 x 1 convolutions of an image of one column."""
+    """Matrix products one after the other."""
     net = NetworkBuilder("chain")
-    x = net.input("T0", (1, kn, m, 1))
+    x = net.input("T0", (m, kn))
     for i in range(n):
-        x = net.conv2d(x, kn, 1, name=f"T{i + 1}")
+        x = net.linear(x, kn, bias=False, name=f"T{i + 1}")
     return net.build([x])
 
 
@@ -194,7 +194,8 @@ def test_accelforge_chains(case: tuple[str, int, int, int, float, float, float])
     buffer, memory = (Store(s, ALL, ("x",), read_pj=1.0, write_pj=1.0) for s in ("glb", "main"))
     simple = SpatialArray("simple", (("x", 1),), (buffer, memory), sum_bits=8, mac_pj=1.0)
     pricing = Pricing(simple, "energy", "random")
-    run = Run(chain(n, m, kn), schedule(chain(n, m, kn)).placements)
+    view = tokens_as_images(chain(n, m, kn))
+    run = Run(view, schedule(view).placements)
     if name.startswith("unfused"):
         cost = sum((unfused(one, run.network, pricing) for one in run.placements), Price())
     else:
@@ -346,9 +347,23 @@ def test_the_partition_is_the_best(count: int, data: st.DataObject) -> None:
     assert sum(price[span] for span in chosen) == best
 
 
-def test_networks_without_images_stay_as_they_are() -> None:
-    network = load_network("autoencoder")
-    assert not list(runs(network, schedule(network).placements, 8))
+def test_tokens_are_images_of_one_column() -> None:
+    net = NetworkBuilder("tokens")
+    x = net.input("x", (2, 6, 8))
+    y = net.linear(net.activation(net.linear(x, 32, name="up"), "gelu"), 8, name="down")
+    z = net.norm(net.add(x, y, name="sum"), "layernorm", name="norm")
+    z = net.matmul(z, z, transpose_b=True, name="scores")
+    network = net.build([z])
+    view = tokens_as_images(network)
+    assert [op.macs for op in view.operators] == [op.macs for op in network.operators]
+    assert view.tensor["up"].shape == (1, 32, 12, 1)
+    found = {tuple(p.operator.name for p in run.placements)
+             for _, run in runs(view, schedule(view).placements, 8)}  # fmt: skip
+    assert found == {("up", "down"), ("up", "down", "sum"), ("down", "sum")}
+    fused = fuse(network, array())
+    assert len(fused.groups[0].placements) == 3
+    weights = 8 * (2 * 8 * 32)
+    assert fused.groups[0].cost.traffic_bits == weights + 8 * 2 * (2 * 6 * 8)
 
 
 def test_a_report_of_fused_groups() -> None:
