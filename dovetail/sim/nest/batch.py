@@ -200,11 +200,11 @@ class Nest:
         """Products inside a position per mapping, (ranks, n)."""
         return np.ascontiguousarray(self.inside[position, :, self._rows].T)
 
-    def above(self, position: Ints) -> tuple[NDArray[np.intp], Array]:
+    def above(self, position: Ints, floor: Ints | int = 0) -> tuple[NDArray[np.intp], Array]:
         """Rank and count of the loop directly above a position; (-1, 1) where there is none."""
         if not self.loops:
             return np.full(len(self._rows), -1), np.ones(len(self._rows))
         loop = np.maximum(position - 1, 0)
-        none = position == 0
+        none = position <= floor
         rank = np.where(none, -1, self.ranks[loop, self._rows])
         return rank, np.where(none, 1.0, self.counts[loop, self._rows])

@@ -176,12 +176,12 @@ def chains(
         links = boundaries(einsum, accelerator, operand, stores, nest.spatial)
         flows = []
         for below, link in zip([None, *levels[:-1]], links, strict=True):
-            position = nest.position(role, below)
+            position, floor = nest.position(role, below), nest.floor(role, below)
             if below is not None or operand in accelerator.latched:
-                position = nest.absorbed(position, link.relevant, nest.floor(role, below))
+                position = nest.absorbed(position, link.relevant, floor)
             rank, count = None, None
             if link.lower is not None and link.lower.sliding:
-                rank, count = nest.above(position)
+                rank, count = nest.above(position, floor)
             flows.append(link.flow(nest.totals, nest.inner(position), rank, count))
         held, _ = served(accelerator, nest.spatial, stores[-1])
         inner = nest.inner(nest.position(role, levels[-1]))

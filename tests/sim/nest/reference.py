@@ -33,6 +33,7 @@ class Place:
         store: the memory.
         position: of the Keep among the nodes.
         counts: reads, fills, updates, drains, reductions, spatial_reductions.
+        branch: position outside of which loops also run other operators, which take its room.
         held: per instance the box that lies there.
         seen: per instance all that was ever written into it from below.
         tile: elements of a box.
@@ -40,6 +41,7 @@ class Place:
 
     store: Store
     position: int
+    branch: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     held: dict[tuple[int, ...], Box] = field(default_factory=dict)
     seen: dict[tuple[int, ...], set[tuple[int, ...]]] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Walk:
         path: nodes around the operator, from the outermost to the innermost.
         operand: `input`, `weight` or `output`.
         access: its indices.
+        branches: where a tree parts: positions between nodes, outermost first.
     """
 
     def __init__(
@@ -64,16 +67,17 @@ class Walk:
         path: Sequence[Node],
         operand: str,
         access: Access,
+        branches: Sequence[int] = (),
     ) -> None:
         self.array, self.path, self.operand, self.access = array, path, operand, access
         self.ranks = access.ranks
         stores = {store.name: store for store in array.stores}
         self.places = [
-            Place(stores[node.memory], i)
+            Place(stores[node.memory], i, max((b for b in branches if b <= i), default=0))
             for i, node in reversed(list(enumerate(path)))
             if isinstance(node, Keep) and operand in node.tensors
         ]
-        self.dimensions = [name for name, _ in array.dimensions]
+        self.branch = max(branches, default=0)
         self.spatial = [i for i, node in enumerate(path) if isinstance(node, Spatial)]
         self.last: list[tuple[int, ...] | None] = [None] * len(self.places)
         summed = {rank for rank, _ in einsum.ranks} - self.ranks
@@ -109,12 +113,14 @@ class Walk:
         for index in itertools.product(*(range(self.path[i].count) for i in loops)):
             yield dict(zip(loops, index, strict=True))
 
-    def moving(self, position: int) -> list[int]:
-        """Temporal loops outside of a position that move the operand, outermost first."""
+    def moving(self, position: int, branch: int = 0) -> list[int]:
+        """Temporal loops outside of a position that move the operand or outside of its branch."""
         return [
             i
             for i, node in enumerate(self.path[:position])
-            if isinstance(node, Temporal) and node.rank in self.ranks and node.count > 1
+            if isinstance(node, Temporal)
+            and (node.rank in self.ranks or i < branch)
+            and node.count > 1
         ]
 
     def step(self, time: Point) -> None:
@@ -126,7 +132,7 @@ class Walk:
     def change(self, level: int, time: Point) -> None:
         """Exchanges the tiles of a store if a loop that moves them has advanced."""
         lower, upper = self.places[level - 1], self.places[level]
-        loops = self.moving(lower.position)
+        loops = self.moving(lower.position, lower.branch)
         now = tuple(time[i] for i in loops)
         before = self.last[level]
         if now == before:
@@ -140,6 +146,7 @@ class Walk:
             and before is not None
             and now[:-1] == before[:-1]
             and now[-1] == before[-1] + 1
+            and loops[-1] >= lower.branch
         )
         outside = {i: time[i] for i in time if i < lower.position}
         moved: dict[tuple[int, ...], list[set[tuple[int, ...]]]] = {}
@@ -192,7 +199,7 @@ class Walk:
         """Whether what arrives in a store is only a part of a sum, in time or across instances."""
         upper = self.places[level]
         below = self.places[level - 1].position if level else len(self.path)
-        outside = self.moving(below)
+        outside = self.moving(below, self.places[level - 1].branch if level else self.branch)
         innermost = max(outside, default=-1)
         again = any(
             isinstance(self.path[i], Temporal) and self.path[i].count > 1
@@ -234,7 +241,7 @@ class Walk:
         inner = self.places[0]
         if self.operand != "output":
             if self.operand in self.array.latched:
-                now = tuple(time[i] for i in self.moving(len(self.path)))
+                now = tuple(time[i] for i in self.moving(len(self.path), self.branch))
                 if now == self.last[0]:
                     return
                 self.last[0] = now
@@ -275,12 +282,14 @@ def volume(box: Box) -> int:
     return len(elements(box))
 
 
-def walk(einsum: Einsum, array: SpatialArray, path: Sequence[Node]) -> dict[tuple[str, str], Place]:
+def walk(
+    einsum: Einsum, array: SpatialArray, path: Sequence[Node], branches: Sequence[int] = ()
+) -> dict[tuple[str, str], Place]:
     """Counts of every (store, operand) over all instances."""
     parts = dict(zip(("input", "weight"), einsum.operands, strict=True))
     result = {}
     for operand, access in (parts | {"output": einsum.output}).items():
-        way = Walk(einsum, array, path, operand, access)
+        way = Walk(einsum, array, path, operand, access, branches)
         way.run()
         result |= {(place.store.name, operand): place for place in way.places}
     return result
