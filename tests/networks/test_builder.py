@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dovetail.errors import NetworkError
 from dovetail.ir.tensor import INT8, INT32
-from dovetail.networks.builder import NORM_PARAMETERS, NetworkBuilder
+from dovetail.networks.builder import NetworkBuilder
+from dovetail.networks.elementary import NORM_PARAMETERS
 
 SETTINGS = settings(max_examples=60, deadline=None)
 small = st.integers(1, 4)

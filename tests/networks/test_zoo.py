@@ -139,6 +139,21 @@ def test_transformer_macs_follow_the_closed_form() -> None:
     assert network.macs == 6 * (encoder + own + cross)
 
 
+def test_transformer_counts_what_the_module_of_torch_counts() -> None:
+    torch = pytest.importorskip("torch")
+    from dovetail.networks.torch_import import from_torch
+
+    module = torch.nn.Transformer(
+        num_encoder_layers=2, num_decoder_layers=2, batch_first=True
+    )  # fmt: skip
+    theirs = from_torch(module, (torch.zeros(1, 50, 512), torch.zeros(1, 20, 512)), name="torch")
+    ours = NETWORKS["transformer"](source=50, target=20, layers=2)
+    assert (ours.macs, ours.parameters) == (theirs.macs, theirs.parameters)
+    for kind in ("layernorm", "softmax", "relu", "add"):
+        counts = [[op.kind for op in net.operators].count(kind) for net in (ours, theirs)]
+        assert counts[0] == counts[1]
+
+
 @pytest.mark.parametrize(
     ("family", "spec", "vocabulary"), [("gpt2", GPT2, 50257), ("llama2_7b", LLAMA, 32000)]
 )

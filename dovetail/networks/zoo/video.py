@@ -71,7 +71,7 @@ def r2plus1d_18(
 
 
 def s3d(*, batch: int = 1, frames: int = 16, resolution: int = 224, classes: int = 400) -> Network:
-    """S3D: inception blocks whose 3x3x3 are split in 1x3x3 and 3x1x1, 17.98 GMAC, 8.32 M parameters.
+    """S3D: inception blocks of 1x3x3 and 3x1x1 convolutions, 17.98 GMAC, 8.32 M parameters.
 
     Args:
         batch: clips per inference.
