@@ -198,7 +198,7 @@ class SpatialArray:
         Raises:
             AcceleratorError: naming source, path, value and legal range or type.
         """
-        return _built(spatial_form.nested(values, source), source, by_name=False)
+        return cls(**_built(spatial_form.nested(values, source), source, by_name=False))
 
     def to_dict(self) -> dict[str, int | float | str]:
         """Parameter values as scalars by dotted name, e.g. `memories.glb.capacity_bytes`."""
@@ -209,7 +209,8 @@ class SpatialArray:
 
         Energies that the technology gave follow the new capacities.
         """
-        return _built(spatial_form.replaced(self, values, source), source, by_name=True)
+        tree = spatial_form.replaced(self, values, source)
+        return type(self)(**_built(tree, source, by_name=True))
 
     def validate(self) -> list[str]:
         """Reasons why the design is illegal; empty if it is legal."""
@@ -220,8 +221,11 @@ class SpatialArray:
         return list(spatial_laws.broken(self))
 
 
-def _built(values: Mapping[str, Any], source: str, *, by_name: bool) -> SpatialArray:
-    """An array from nested values; memories are named in messages, or numbered as in a file."""
+def _built(values: Mapping[str, Any], source: str, *, by_name: bool) -> dict[str, Any]:
+    """Arguments of an array from nested values.
+
+    Memories are named in messages, or numbered as in a file.
+    """
     fields = {f.name: f.metadata for f in dataclasses.fields(SpatialArray)}
     parsed = spatial_form.parsed(values, source, fields)
     node, kind = parsed.get("node_nm", 28.0), parsed.get("dram", "ddr4")
@@ -232,11 +236,12 @@ def _built(values: Mapping[str, Any], source: str, *, by_name: bool) -> SpatialA
         path = f"memories.{memory['name']}" if named else f"memories[{position}]"
         store = Store(**spatial_form.parsed_memory(memory, f"{source}: {path}", laws_of_store))
         stores.append(_with_energies(store, tech, kind))
-    built = SpatialArray(stores=tuple(stores), **parsed)
-    if "mac_pj" in values and "mac_pj" not in built.derived:
+    built = {**parsed, "stores": tuple(stores)}
+    if "mac_pj" in values and "mac_pj" not in built.get("derived", ()):
         return built
-    energy = tech.mac_pj(built.input_bits, built.weight_bits, built.sum_bits)
-    return dataclasses.replace(built, mac_pj=energy, derived=("mac_pj",))
+    defaults = {name: law.default for name, law in SpatialArray.__dataclass_fields__.items()}
+    widths = (built.get(f"{n}_bits", defaults[f"{n}_bits"]) for n in ("input", "weight", "sum"))
+    return {**built, "mac_pj": tech.mac_pj(*widths), "derived": ("mac_pj",)}
 
 
 def _with_energies(store: Store, tech: Technology, dram: str) -> Store:

@@ -152,7 +152,7 @@ def _scalar(value: Any, law: Law) -> int | float | str:
 
 def flat(array: SpatialArray) -> dict[str, int | float | str]:
     """Scalars by dotted name; `memories` lists the memories from the innermost."""
-    table: dict[str, int | float | str] = {"family": "spatial", "name": array.name}
+    table: dict[str, int | float | str] = {"family": array.family, "name": array.name}
     table |= {f"array.{name}": size for name, size in array.dimensions}
     table |= {f"unrolls.{name}": " ".join(ranks) for name, ranks in array.unrolls}
     for field in dataclasses.fields(array):
