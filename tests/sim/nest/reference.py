@@ -204,7 +204,7 @@ class Walk:
         again = any(
             isinstance(self.path[i], Temporal) and self.path[i].count > 1
             for i in self.summed
-            if i < (innermost if level else below)
+            if (i <= innermost if level else i < below)
         )
         apart = any(
             isinstance(self.path[i], Spatial)
