@@ -1,4 +1,4 @@
-"""Every mapping of a small operator, evaluated by the analysis: what the optimal mapper must find."""
+"""Every mapping of a small operator, evaluated by the analysis."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def spreads(einsum: Einsum, accelerator: SpatialArray) -> Iterator[np.ndarray]:
 
 def keeps(accelerator: SpatialArray, operand: str, loops: int) -> Iterator[np.ndarray]:
     """Loops outside of every store's tile, (stores,), -1 where bypassed."""
-    last = len(accelerator.stores) - 1
     levels = [i for i, store in enumerate(accelerator.stores) if operand in store.operands]
+    last = levels[-1]
     optional = [i for i in levels if operand in accelerator.stores[i].bypass and i != last]
     for n in range(len(optional) + 1):
         for out in itertools.combinations(optional, n):
             inner = [i for i in reversed(levels) if i not in out and i != last]
             for cuts in itertools.combinations_with_replacement(range(loops + 1), len(inner)):
-                row = np.full(last + 1, -1)
+                row = np.full(len(accelerator.stores), -1)
                 row[last] = 0
                 row[inner] = cuts
                 yield row

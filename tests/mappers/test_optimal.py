@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,11 +78,9 @@ def draw(rng: np.random.Generator) -> SpatialArray:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_finds_the_optimum_of_all_mappings(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    einsum, accelerator = LAYERS[seed % len(LAYERS)], draw(rng)
-    expected, count = best(einsum, accelerator)
+def compare(einsum: Einsum, accelerator: SpatialArray, composite: bool = False) -> None:
+    """Holds the mapper to the brute force in every objective."""
+    expected, count = best(einsum, accelerator, composite)
     assert count > 100
     for objective in OBJECTIVES:
         if math.isinf(expected[objective]):
@@ -95,3 +94,42 @@ def test_finds_the_optimum_of_all_mappings(seed: int) -> None:
         assert not faults(einsum, accelerator, found.mapping)
         cost = analyse(einsum, accelerator, found.mapping)
         assert value_of(cost.cycles, cost.energy_pj, objective) == found.value
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_finds_the_optimum_of_all_mappings(seed: int) -> None:
+    compare(LAYERS[seed % len(LAYERS)], draw(np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_change_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dovetail.mappers.optimal.mapper.SHORT", 1)
+    monkeypatch.setattr("dovetail.mappers.optimal.mapper.STRIDE", 7)
+    compare(LAYERS[seed % len(LAYERS)], draw(np.random.default_rng(100 + seed)))
+
+
+WINDOWS = (
+    conv(2, 1, 4, 3), conv(1, 2, 4, 3), conv(2, 1, 4, 2, stride=2), conv(1, 1, 6, 3),
+    conv(1, 1, 4, 3, groups=2), conv(2, 1, 4, 2), conv(1, 1, 8, 2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(21))
+def test_a_window_slides_by_one_loop(seed: int) -> None:
+    rng = np.random.default_rng(200 + seed)
+    given = draw(rng)
+    sliding = [rng.random() < 0.7 for _ in given.stores]
+    stores = tuple(
+        replace(store, sliding=slides) for store, slides in zip(given.stores, sliding, strict=True)
+    )
+    # The count of the one loop matters: nests of prime counts alone would miss the best.
+    compare(WINDOWS[seed % len(WINDOWS)], replace(given, stores=stores), composite=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_operand_may_live_below_the_outermost_store(seed: int) -> None:
+    given = draw(np.random.default_rng(300 + seed))
+    *inner, sram, dram = given.stores
+    stores = (*inner, replace(sram, operands=("input", "output"), capacity_bytes=40.0 + 10 * seed))
+    only = replace(dram, operands=("weight",) if seed % 2 else ("weight", "output"))
+    compare(LAYERS[seed], replace(given, stores=(*stores, only)))

@@ -7,6 +7,8 @@ import numpy as np
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import lower_to_multiples
 
+FIRST, MANY, SHIFT = 0, 1, 2  # columns of `slides.listed`
+
 
 @kernel
 def state_count(movable):  # type: ignore[no-untyped-def]
@@ -15,7 +17,7 @@ def state_count(movable):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def remaining(cost, lattice, movable, result):  # type: ignore[no-untyped-def]
+def remaining(cost, options, option_cost, lattice, movable, result):  # type: ignore[no-untyped-def]
     """Least cost of placing what is not placed yet, outside of a point, per criterion alone.
 
     Dynamic programming over (boundaries placed, vector of the last cut): place the next boundary of
@@ -23,6 +25,8 @@ def remaining(cost, lattice, movable, result):  # type: ignore[no-untyped-def]
 
     Args:
         cost: of every movable boundary at every point, (boundaries, points), one criterion.
+        options: see `slides.listed`; none where nothing slides.
+        option_cost: of every option at every point, (options, points), the same criterion.
         lattice: its axes.
         movable: boundaries of each operand, (3,).
         result: written: bounds (states, points); a state is the mixed-radix number of boundaries
@@ -50,6 +54,14 @@ def remaining(cost, lattice, movable, result):  # type: ignore[no-untyped-def]
             for n in range(count):
                 sum_here = here[n] + after[n]
                 values[n] = sum_here if sum_here < values[n] else values[n]
+            for option in range(options.shape[0]):
+                if options[option, FIRST] != offset + placed:
+                    continue
+                jump = options[option, SHIFT]
+                slid, later = option_cost[option], result[state + options[option, MANY] * step]
+                for n in range(count - jump):
+                    through = slid[n] + later[n + jump]
+                    values[n] = through if through < values[n] else values[n]
         lower_to_multiples(values, lattice)
 
 
@@ -71,5 +83,6 @@ def coarse(cost, axes, where, movable, least, result):  # type: ignore[no-untype
         for n in range(where.size):
             cell = where[n]
             row[cell] = here[n] if here[n] < row[cell] else row[cell]
-    remaining(least, axes, movable, result)
+    none = np.empty((0, 5), np.int64)
+    remaining(least, none, np.empty((0, 0)), axes, movable, result)
     return result[0, 0]

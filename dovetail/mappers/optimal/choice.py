@@ -7,6 +7,7 @@ import numpy as np
 from dovetail.mappers.optimal.bounds import remaining, state_count
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, points
+from dovetail.mappers.optimal.slides import FIRST, MANY, fill_options, listed
 from dovetail.mappers.optimal.tables import ENERGY, LATENCY, TERMS, fill
 from dovetail.mappers.optimal.workspace import carve
 
@@ -55,19 +56,28 @@ def temporal_extents(extents, choice):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def room(lattice_points, ranks, movable, criteria):  # type: ignore[no-untyped-def]
-    """Reals and whole numbers that `opened` and `all_remaining` need."""
+def room(lattice, count, edges, stores, terms, ranks, movable, criteria):  # type: ignore[no-untyped-def]
+    """Reals and whole numbers that `opened` and `all_remaining` need, the latter's apart."""
     boundaries = movable[0] + movable[1] + movable[2]
-    per_point = boundaries * (criteria + 2) + 4 * TERMS + 4 + criteria * state_count(movable)
-    return lattice_points * per_point, lattice_points * (ranks + 4)
+    options = listed(edges, stores, terms, lattice, movable).shape[0]
+    tables = boundaries * (criteria + 2) + 4 * TERMS + 4
+    if options:
+        tables += options * (criteria + 1) + boundaries * criteria
+    bounds = criteria * state_count(movable)
+    return count * tables, count * bounds, count * (ranks + 4)
 
 
 @kernel
 def opened(  # type: ignore[no-untyped-def]
     objective, extents, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
-    reads_zeros, port_criterion, criteria, slots, space, numbers,
+    reads_zeros, port_criterion, criteria, slots, movable, space, numbers,
 ):  # fmt: skip
-    """Lattice and costs of a spatial choice: axes, vectors, and what `tables.fill` returns."""
+    """Lattice and costs of a spatial choice.
+
+    Returns:
+        Axes; vectors; costs, ports, tiles, widths, constants, and floor of `tables.fill`, and where
+        sums are finished; options, and what `slides.fill_options` returns.
+    """
     ranks = extents.size
     temporal = temporal_extents(extents, choice)
     lattice, count = axes(temporal)
@@ -79,7 +89,7 @@ def opened(  # type: ignore[no-untyped-def]
     finished, numbers = carve(numbers, count)
     points(lattice, relevant, vectors, inside, project, finished)
     spatial, instances, outside = served(choice, serves, ~relevant[2])
-    cost, own, tiles, widths, constants, floor = fill(
+    cost, own, tiles, widths, constants, floor, port_constant, space = fill(
         objective, edges, stores, terms, relevant, bits, sum_bits, reads_zeros, port_criterion,
         temporal, spatial, instances, outside, vectors, inside, project, finished, criteria, slots,
         space,
@@ -90,23 +100,37 @@ def opened(  # type: ignore[no-untyped-def]
     constants[0] += compute * instances[-1] * mac_pj
     constants[1] += compute
     floor = max(floor, compute)
+    options = listed(edges, stores, terms, lattice, movable)
+    option_cost, option_own, least = fill_options(
+        objective, options, edges, stores, terms, bits, sum_bits, reads_zeros, port_criterion,
+        temporal, spatial, instances, outside, vectors, inside, project, lattice, cost, own,
+        port_constant, slots, space,
+    )  # fmt: skip
     if objective != ENERGY:
         for b in range(own.shape[0]):
-            least = np.inf
+            smallest = np.inf
             for n in range(count):
-                if own[b, n] < least and cost[1, b, n] < np.inf:
-                    least = own[b, n]
-            floor = max(floor, least)
-    return lattice, vectors, cost, own, tiles, widths, constants, floor, finished
+                if own[b, n] < smallest and cost[1, b, n] < np.inf:
+                    smallest = own[b, n]
+            for o in range(options.shape[0]):
+                if options[o, FIRST] <= b < options[o, FIRST] + options[o, MANY]:
+                    smallest = 0.0
+            floor = max(floor, smallest)
+    tables = (cost, own, tiles, widths, constants, floor, finished)
+    return lattice, vectors, tables, (options, option_cost, option_own, least)
 
 
 @kernel
-def all_remaining(objective, cost, slots, with_slots, lattice, movable, space):  # type: ignore[no-untyped-def]
+def all_remaining(  # type: ignore[no-untyped-def]
+    objective, cost, options, option_cost, slots, with_slots, lattice, movable, space
+):  # fmt: skip
     """`bounds.remaining` of every criterion that the objective looks at.
 
     Args:
         objective: LATENCY, ENERGY or EDP.
         cost: see `tables.fill`.
+        options: see `slides.listed`.
+        option_cost: see `slides.fill_options`.
         slots: how many criteria are bits of shared stores.
         with_slots: whether to bound these, too; zeros otherwise.
         lattice: axes.
@@ -128,5 +152,5 @@ def all_remaining(objective, cost, slots, with_slots, lattice, movable, space): 
         if k >= criteria - slots and not with_slots:
             rest[k] = 0.0
             continue
-        remaining(cost[k], lattice, movable, rest[k])
+        remaining(cost[k], options, option_cost[k], lattice, movable, rest[k])
     return rest

@@ -100,7 +100,7 @@ class _Family:
         p = problem
         self.rest = (
             self.serves, accelerator.mac_pj, p.edges, p.stores, p.terms, p.relevant, p.bits,
-            p.sum_bits, p.reads_zeros, p.port_criterion, p.criteria, p.slots,
+            p.sum_bits, p.reads_zeros, p.port_criterion, p.criteria, p.slots, p.movable,
         )  # fmt: skip
         quick = screen.quick_bounds(run.objective, self.extents, counts, *self.rest)
         self.bounds: Reals = quick[:, 0].copy()
@@ -110,7 +110,7 @@ class _Family:
         """Raises the bounds of some choices."""
         run, p = self.run, self.problem
         bounds, run.space.reals, run.space.numbers = screen.screened(
-            run.objective, self.extents, self.counts[chosen], *self.rest, p.movable, p.limits,
+            run.objective, self.extents, self.counts[chosen], *self.rest, p.limits,
             self.bounds[chosen], run.target, run.space.reals, run.space.numbers,
         )  # fmt: skip
         self.bounds[chosen] = bounds
@@ -120,21 +120,26 @@ class _Family:
         run, p = self.run, self.problem
         choice = self.counts[i]
         lattice, count = axes(choices.temporal_extents(self.extents, choice))
-        run.space.fit(*choices.room(count, len(self.extents), p.movable, p.criteria))
-        lattice, vectors, cost, own, tiles, widths, constants, floor, finished = choices.opened(
+        tables_size, bounds_size, numbers = choices.room(
+            lattice, count, p.edges, p.stores, p.terms, len(self.extents), p.movable, p.criteria
+        )
+        run.space.fit(tables_size + bounds_size, numbers)
+        lattice, vectors, made, sliding = choices.opened(
             run.objective, self.extents, choice, *self.rest, run.space.reals, run.space.numbers
         )
-        used_space = cost.size + 2 * cost[0].size + (4 * tables.TERMS + 3) * count
+        cost, own, tiles, widths, constants, floor, finished = made
+        options, option_cost, option_own, _ = sliding
         rest = choices.all_remaining(
-            run.objective, cost, p.slots, True, lattice, p.movable, run.space.reals[used_space:]
-        )
+            run.objective, cost, options, option_cost, p.slots, True, lattice, p.movable,
+            run.space.reals[tables_size:],
+        )  # fmt: skip
         root = float(search.root_bound(run.objective, constants, floor, p.limits, p.slots, rest))
         self.bounds[i] = max(self.bounds[i], root)
         if root >= run.target:
             return
         boundaries = cost.shape[1]
-        chain = np.zeros(boundaries, np.int64)
-        path = np.zeros((boundaries, 2), np.int64)
+        chain = np.zeros((boundaries, 2), np.int64)
+        path = np.zeros((boundaries, 3), np.int64)
         whole = np.zeros((1024, search.NODE_COLUMNS), np.int64)
         reals = np.zeros((1024, search.SUMS + p.criteria))
         labels = np.empty((LABELS, p.criteria + 3))
@@ -154,6 +159,7 @@ class _Family:
                     finished, widths, p.sum_bits, rest, lattice, p.movable, run.target,
                     root * (1 + slack), whole, reals, used, path, chain,
                     STRIDE if heads.size else SHORT, p.capacity, heads, labels, links, stored,
+                    options, option_cost, option_own,
                 )  # fmt: skip
                 left_out = min(left_out, left)
                 run.nodes += expanded

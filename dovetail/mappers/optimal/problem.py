@@ -26,13 +26,12 @@ Hierarchy = tuple[tuple[int, ...], ...]
 def hierarchies(einsum: Einsum, accelerator: SpatialArray) -> list[Hierarchy]:
     """All choices of stores to bypass, the one that bypasses nothing first."""
     per_operand = []
-    last = len(accelerator.stores) - 1
     for operand in OPERANDS:
         if operand not in accesses(einsum):
             per_operand.append([()])
             continue
         levels = [i for i, store in enumerate(accelerator.stores) if operand in store.operands]
-        optional = [i for i in levels if operand in accelerator.stores[i].bypass and i != last]
+        optional = [i for i in levels[:-1] if operand in accelerator.stores[i].bypass]
         left_out = [
             set(some) for n in range(len(optional) + 1) for some in itertools.combinations(optional, n)
         ]
@@ -124,6 +123,9 @@ def _edges(accelerator: SpatialArray, levels: Hierarchy) -> Ints:
             if OPERANDS[operand] != "output":
                 ports[1] = ports[2] = -1  # nothing goes up
             rows.append([operand, upper, lower, int(free), -1, *ports])
+        finite = kept and not math.isinf(accelerator.stores[kept[-1]].tile_bits)
+        if finite and kept[-1] != len(accelerator.stores) - 1:
+            rows.append([operand, -1, kept[-1], 1, -1, -1, -1, -1, -1])
     return np.array(rows, np.int64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from dovetail.arch.spatial import SpatialArray
@@ -17,12 +18,14 @@ Cut = tuple[int, int, tuple[int, ...]]
 def cuts_of(problem: Problem, vectors: Ints, chain: Ints) -> list[Cut]:
     """The cuts of a solution, from the outside in."""
     free = problem.edges[problem.edges[:, tables.FREE] == 1]
-    inside = vectors[chain]
-    order = sorted(range(len(free)), key=lambda b: (int(inside[b].prod()), b), reverse=True)
-    return [
-        (int(free[b, tables.OPERAND]), int(free[b, tables.LOWER]), tuple(map(int, inside[b])))
-        for b in order
-    ]
+    cuts: list[Cut] = []
+    for edge, (point, landing) in zip(free, chain, strict=True):
+        store = int(edge[tables.LOWER])
+        cuts.append((int(edge[tables.OPERAND]), store, tuple(map(int, vectors[point]))))
+        if landing >= 0:  # one loop leads from the tile to here
+            cuts.append((int(edge[tables.OPERAND]), -1, tuple(map(int, vectors[landing]))))
+    order = sorted(range(len(cuts)), key=lambda i: (math.prod(cuts[i][2]), i), reverse=True)
+    return [cuts[i] for i in order]
 
 
 def mapping_of(
@@ -36,7 +39,7 @@ def mapping_of(
     names = [name for name, _ in einsum.ranks]
     spread = choice.prod(axis=0)
     inside = tuple(-(-e // int(s)) for (_, e), s in zip(einsum.ranks, spread, strict=True))
-    nodes: list[Node] = list(_outermost(accelerator, levels))
+    nodes: list[Node] = list(_outermost(accelerator, levels, cuts))
     for operand, store, vector in cuts:
         nodes += _loops(names, inside, vector)
         inside = vector
@@ -52,10 +55,13 @@ def mapping_of(
     return Mapping(tuple(_joined(nodes)), einsum.output.tensor)
 
 
-def _outermost(accelerator: SpatialArray, levels: Sequence[Sequence[int]]) -> Iterator[Keep]:
-    for operand, kept in zip(OPERANDS, levels, strict=True):
-        if kept:
-            yield Keep(accelerator.stores[kept[-1]].name, (operand,))
+def _outermost(
+    accelerator: SpatialArray, levels: Sequence[Sequence[int]], cuts: Sequence[Cut]
+) -> Iterator[Keep]:
+    placed = {(operand, store) for operand, store, _ in cuts}
+    for operand, (role, kept) in enumerate(zip(OPERANDS, levels, strict=True)):
+        if kept and (operand, kept[-1]) not in placed:
+            yield Keep(accelerator.stores[kept[-1]].name, (role,))
 
 
 def _loops(

@@ -79,6 +79,8 @@ def quick_bound(  # type: ignore[no-untyped-def]
         width = float(min(bits[operand], sum_bits) if operand == 2 else bits[operand])
         above_pj = stores[upper, WRITE_PJ if operand == 2 else READ_PJ]
         way = 1 if operand == 2 else 0
+        if upper < 0:
+            continue
         if lower < 0:
             trips = 1.0
             for rank in range(extents.size):
@@ -108,7 +110,7 @@ def quick_bound(  # type: ignore[no-untyped-def]
 @kernel
 def quick_bounds(  # type: ignore[no-untyped-def]
     objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
-    reads_zeros, port_criterion, criteria, slots,
+    reads_zeros, port_criterion, criteria, slots, movable,
 ):  # fmt: skip
     """`quick_bound` and compute cycles of many choices, (choices, 2)."""
     result = np.empty((len(choices), 2))
@@ -166,25 +168,29 @@ def screened(  # type: ignore[no-untyped-def]
     for i in range(len(choices)):
         if quick[i] >= best:
             continue
-        _, count = axes(temporal_extents(extents, choices[i]))
-        reals, wholes = room(count, extents.size, movable, criteria)
-        if space.size < reals:
-            space = np.empty(2 * reals)
+        temporal = temporal_extents(extents, choices[i])
+        lattice, count = axes(temporal)
+        tables, bounds, wholes = room(
+            lattice, count, edges, stores, terms, extents.size, movable, criteria
+        )
+        if space.size < tables + bounds:
+            space = np.empty(2 * (tables + bounds))
         if numbers.size < wholes:
             numbers = np.empty(2 * wholes, np.int64)
-        lattice, vectors, cost, _, _, _, constants, floor, _ = opened(
+        _, vectors, made, sliding = opened(
             objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
-            sum_bits, reads_zeros, port_criterion, criteria, slots, space, numbers,
+            sum_bits, reads_zeros, port_criterion, criteria, slots, movable, space, numbers,
         )  # fmt: skip
-        tables = cost.size + 2 * cost[0].size + (4 * 6 + 3) * count
+        cost, _, _, _, constants, floor, _ = made
+        options, option_cost, _, least = sliding
         if coarse_bound(
-            objective, temporal_extents(extents, choices[i]), cost, vectors, constants, floor, slots,
+            objective, temporal, least, vectors, constants, floor, slots,
             movable, space[tables:],
         ) >= best:  # fmt: skip
             result[i] = best
             continue
         rest = all_remaining(
-            objective, cost, slots, False, lattice, movable, space[tables:]
+            objective, cost, options, option_cost, slots, False, lattice, movable, space[tables:]
         )
         root = root_bound(objective, constants, floor, limits, slots, rest)
         result[i] = max(result[i], root)

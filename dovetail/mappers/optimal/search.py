@@ -12,8 +12,8 @@ from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.tables import ENERGY, LATENCY
 
 # Columns of a node's whole numbers and of its reals; criteria follow in the latter.
-POINT, STATE, LAST, DEPTH, FINISHED, BOUNDARY = range(6)
-NODE_COLUMNS = 6
+POINT, STATE, LAST, DEPTH, FINISHED, BOUNDARY, PLACED, TOGETHER = range(8)
+NODE_COLUMNS = 8
 BOUND, OWN, SUMS = 0, 1, 2
 
 
@@ -77,7 +77,7 @@ def dominated(  # type: ignore[no-untyped-def]
 def search(  # type: ignore[no-untyped-def]
     objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths, sum_bits,
     rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity, heads,
-    labels, links, stored,
+    labels, links, stored, options, option_cost, option_own,
 ):  # fmt: skip
     """Runs the search on, until its stack is empty or the budget is spent.
 
@@ -98,14 +98,17 @@ def search(  # type: ignore[no-untyped-def]
         whole: stack of nodes, whole numbers.
         reals: stack of nodes, reals.
         used: nodes on the stack.
-        path: the points of the node's ancestors, (boundaries, 2): boundary and point.
-        chain: written: point of every boundary of the best solution, (boundaries,).
+        path: the node's ancestors, (boundaries, 3): boundary, point, and where the walk goes on.
+        chain: written: point of every boundary of the best solution, and where the loop directly
+            above lands that slides it, -1 if none does, (boundaries, 2).
         budget: nodes to expand at most.
         heads: last label of every (state, point), -1 if there is none, (states x points,); empty: no
             labels are kept.
         labels: sums of expanded nodes, (labels, criteria + 3).
         links: label before a label at the same state and point, (labels,).
         stored: labels so far.
+        options: see `slides.listed`.
+        option_cost: see `slides.fill_options`, and `option_own` alike.
 
     Returns:
         The best value, the least bound that was left out by `target`, nodes on the stack, nodes
@@ -125,6 +128,7 @@ def search(  # type: ignore[no-untyped-def]
     sums = np.zeros(criteria)
     energy_only = objective == ENERGY
     needs_energy = objective != LATENCY
+    need = 0 if needs_energy else 1
     while used and expanded < budget:
         used -= 1
         bound = reals[used, BOUND]
@@ -132,12 +136,15 @@ def search(  # type: ignore[no-untyped-def]
             continue
         point, state = whole[used, POINT], whole[used, STATE]
         last, depth, done = whole[used, LAST], whole[used, DEPTH], whole[used, FINISHED]
-        if depth:
-            path[depth - 1, 0], path[depth - 1, 1] = whole[used, BOUNDARY], point
+        for i in range(whole[used, TOGETHER]):
+            row = depth - whole[used, TOGETHER] + i
+            path[row, 0], path[row, 1] = whole[used, BOUNDARY] + i, whole[used, PLACED]
+            path[row, 2] = point
         if depth == boundaries:
             best = bound
             for b in range(boundaries):
-                chain[path[b, 0]] = path[b, 1]
+                chain[path[b, 0], 0] = path[b, 1]
+                chain[path[b, 0], 1] = path[b, 2] if path[b, 2] != path[b, 1] else -1
             continue
         busiest = reals[used, OWN]
         for k in range(criteria):
@@ -211,7 +218,8 @@ def search(  # type: ignore[no-untyped-def]
                     whole[used, POINT], whole[used, STATE] = n, after
                     whole[used, LAST], whole[used, DEPTH] = operand, depth + 1
                     whole[used, FINISHED] = finished[n] if operand == 2 else done
-                    whole[used, BOUNDARY] = b
+                    whole[used, BOUNDARY], whole[used, PLACED] = b, n
+                    whole[used, TOGETHER] = 1
                     reals[used, BOUND] = here
                     reals[used, OWN] = max(busiest, own[b, n])
                     for k in range(criteria):
@@ -219,6 +227,46 @@ def search(  # type: ignore[no-untyped-def]
                     if operand == 2 and slot >= 0:
                         k = costs + slot
                         reals[used, SUMS + k] = sums[k] + needed
+                    used += 1
+                for option in range(options.shape[0]):
+                    if options[option, 0] != b:
+                        continue
+                    landing = n + options[option, 2]
+                    if landing >= cost.shape[2] or option_cost[need, option, n] == np.inf:
+                        continue
+                    beyond = state + options[option, 1] * steps[operand]
+                    energy, latency = 0.0, floor
+                    if needs_energy:
+                        energy = sums[0] + option_cost[0, option, n] + rest[0, beyond, landing]
+                    if not energy_only:
+                        latency = max(max(busiest, option_own[option, n]), floor)
+                        for k in range(1, costs):
+                            more = option_cost[k, option, n] + rest[k, beyond, landing]
+                            latency = max(latency, sums[k] + more)
+                    here = value(objective, energy, latency)
+                    if not here < best:
+                        continue
+                    if here > target:
+                        left_out = min(left_out, here)
+                        continue
+                    fits = True
+                    for s in range(slots):
+                        k = costs + s
+                        more = option_cost[k, option, n] + rest[k, beyond, landing]
+                        fits = fits and sums[k] + more <= limits[s]
+                    if not fits:
+                        continue
+                    whole = grown(whole, used + 1)
+                    reals = grown(reals, used + 1)
+                    whole[used, POINT], whole[used, STATE] = landing, beyond
+                    whole[used, LAST], whole[used, DEPTH] = 0, depth + options[option, 1]
+                    whole[used, FINISHED] = done
+                    whole[used, BOUNDARY], whole[used, PLACED] = b, n
+                    whole[used, TOGETHER] = options[option, 1]
+                    reals[used, BOUND] = here
+                    reals[used, OWN] = max(busiest, option_own[option, n])
+                    for k in range(criteria):
+                        reals[used, SUMS + k] = sums[k] + option_cost[k, option, n]
                     used += 1
                 # The next multiple.
                 a = axes - 1

@@ -139,7 +139,7 @@ def fill(  # type: ignore[no-untyped-def]
         port of its own of every boundary (movable boundaries, points); tiles in elements (movable
         boundaries, points); width of finished outputs in the store below (movable boundaries,), that of
         a partial sum where other instances hold other terms; constants of the criteria, from boundaries that cannot move; busiest
-        port that only these use.
+        port that only these use; what they add to every port; what is left of the workspace.
     """
     count = vectors.shape[0]
     ranks = vectors.shape[1]
@@ -184,6 +184,20 @@ def fill(  # type: ignore[no-untyped-def]
                 continue
             operand, upper, lower = edges[e, OPERAND], edges[e, UPPER], edges[e, LOWER]
             slot = edges[e, SLOT]
+            if upper < 0:
+                # The outermost store of an operand that is not that of all: it keeps everything.
+                end = count - 1
+                tiles[b, end] = box(vectors[end], spatial[lower], terms[operand])
+                if outside[lower] == 1:
+                    widths[b] = bits[operand]
+                width = widths[b] if operand == 2 else bits[operand]
+                for k in range(criteria):
+                    cost[k, b, :end] = np.inf
+                    if tiles[b, end] * width > stores[lower, LIMIT]:
+                        cost[k, b, end] = np.inf
+                if slot >= 0 and cost[0, b, end] < np.inf:
+                    cost[criteria - slots + slot, b, end] = tiles[b, end] * width
+                continue
             distinct_total = 1.0
             for rank in range(ranks):
                 if relevant[operand, rank]:
@@ -272,7 +286,7 @@ def fill(  # type: ignore[no-untyped-def]
             constants[port_criterion[port]] += port_constant[port]
         else:
             floor = max(floor, port_constant[port])
-    return cost, own, tiles, widths, constants, floor
+    return cost, own, tiles, widths, constants, floor, port_constant, space
 
 
 @kernel
