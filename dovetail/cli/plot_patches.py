@@ -9,7 +9,8 @@ from dovetail.cli.output import printable
 from dovetail.ir.files import replaced_file
 
 if TYPE_CHECKING:
-    from dovetail.mappers.patches import PatchSchedule, Step
+    from dovetail.mappers.patch_stage import Step
+    from dovetail.mappers.patches import PatchSchedule
 
 KB = 1024
 

@@ -93,7 +93,7 @@ def fuse(
     mapper: str = "optimal",
     seed: int = 0,
     time_limit_s: float | None = None,
-    max_length: int = 8,
+    max_length: int = 12,
 ) -> FusedSchedule:
     """Groups a network's operators so that the sum of the groups' costs is small.
 

@@ -23,8 +23,7 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.schedule import Placement
 from dovetail.mappers.arena import Arena, MemoryRule
-from dovetail.mappers.patches import split
-from dovetail.mappers.receptive import COLUMNS, ROWS, activations, is_patchable, reach
+from dovetail.mappers.receptive import COLUMNS, ROWS, activations, is_patchable, reach, split
 
 Ints = NDArray[np.int64]
 MODES = ("recompute", "retain")

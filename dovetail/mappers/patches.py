@@ -8,56 +8,17 @@ computed again. The rest of the network runs layer by layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.mappers.arena import Arena, MemoryRule, peak_bytes
-from dovetail.mappers.receptive import COLUMNS, ROWS, Interval, fields, is_patchable
+from dovetail.mappers.patch_stage import Patch, Stage, Step, cuts
+from dovetail.mappers.receptive import COLUMNS, ROWS
 
 MCUNET_RULE = MemoryRule()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One operator of a schedule.
-
-    Attributes:
-        operator: name.
-        patch: index of the patch, row by row; -1 outside of the stage.
-        bytes: activations in memory while it runs.
-        macs: multiply-accumulates.
-    """
-
-    operator: str
-    patch: int
-    bytes: int
-    macs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """What one patch computes.
-
-    Attributes:
-        rows: interval of every tensor of the stage.
-        columns: likewise.
-    """
-
-    rows: Mapping[str, Interval]
-    columns: Mapping[str, Interval]
-
-    def shape(self, tensor: str) -> tuple[int, int]:
-        """Rows and columns of the patch's part of a tensor."""
-        (top, bottom), (left, right) = self.rows[tensor], self.columns[tensor]
-        return bottom - top, right - left
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +60,6 @@ class PatchSchedule:
         return self.extra_macs / self.macs
 
 
-def split(extent: int, parts: int) -> tuple[Interval, ...]:
-    """Cuts an extent into intervals that differ by one element at most."""
-    return tuple(pairwise(extent * i // parts for i in range(parts + 1)))
-
-
-def cuts(network: Network) -> tuple[str, ...]:
-    """Tensors at which a patch stage may end, in order.
-
-    Before such a tensor stands nothing but patchable operators, and nothing that is computed
-    before it is needed after it.
-    """
-    found: list[str] = []
-    alive: dict[str, int] = dict.fromkeys(network.inputs, -1)
-    needs = {name: len(ops) for name, ops in network.consumers.items()}
-    for name in network.outputs:
-        needs[name] += 1
-    for op in network.operators:
-        if not is_patchable(network, op):
-            break
-        for name in dict.fromkeys(op.inputs):
-            needs[name] -= 1
-        alive[op.outputs[0]] = 0
-        alive = {name: 0 for name in alive if needs[name]}
-        if list(alive) == [op.outputs[0]] and op.outputs[0] not in network.outputs:
-            found.append(op.outputs[0])
-    whole = Arena(network, network.operators, MCUNET_RULE).buffers
-    # What follows in place belongs to the stage.
-    return tuple(
-        name
-        for name in found
-        if not any(whole[op.outputs[0]] == whole[name] for op in network.consumers[name])
-    )
-
-
 def patch_schedule(
     network: Network, cut: str, grid: tuple[int, int], rule: MemoryRule = MCUNET_RULE
 ) -> PatchSchedule:
@@ -153,7 +80,7 @@ def patch_schedule(
     References:
         Lin et al., MCUNetV2: Memory-Efficient Patch-based Inference, NeurIPS 2021, section 3.
     """
-    stage = _Stage(network, cut, rule)
+    stage = Stage(network, cut, rule)
     rows, columns = (stage.parts(axis, count) for axis, count in zip((2, 3), grid, strict=True))
     patches = tuple(Patch(row, column) for row in rows for column in columns)
     steps = [step for i, patch in enumerate(patches) for step in stage.run(i, patch)]
@@ -207,7 +134,7 @@ def find_patches(
             f"network '{network.name}' has no cut that patches could end at: its first operator "
             "is not local in rows and columns, or an image is needed throughout"
         )
-    found = [point for cut in names for point in _Stage(network, cut, rule).grids(max_side)]
+    found = [point for cut in names for point in Stage(network, cut, rule).grids(max_side)]
     if limit_bytes is None:
         peak, _, cut, grid = min(found)
     else:
@@ -222,106 +149,3 @@ def find_patches(
             )
         _, _, cut, grid = min(fitting)
     return patch_schedule(network, cut, grid, rule)
-
-
-class _Stage:
-    """A prefix of a network that ends in one tensor."""
-
-    def __init__(self, network: Network, cut: str, rule: MemoryRule) -> None:
-        if cut not in cuts(network):
-            raise MappingError(
-                f"patches cannot end at '{cut}' of network '{network.name}': choose one of "
-                f"{', '.join(cuts(network)) or 'no tensor: it has no legal cut'}"
-            )
-        self.network, self.cut, self.rule = network, cut, rule
-        end = next(i for i, op in enumerate(network.operators, start=1) if cut in op.outputs)
-        self.operators, self.rest = network.operators[:end], network.operators[end:]
-        self.arena = Arena(network, self.operators, rule)
-        shape = network.tensor[cut].shape
-        self.result_bytes = -(-network.tensor[cut].elements * rule.bits // 8)
-        self.extents = {ROWS: shape[ROWS], COLUMNS: shape[COLUMNS]}
-
-    def parts(self, axis: int, count: int) -> list[dict[str, Interval]]:
-        """Intervals of all tensors, of every part of the cut along an axis."""
-        extent = self.extents[axis]
-        if not 1 <= count <= extent:
-            raise MappingError(
-                f"{count} patches along an axis of '{self.cut}' of {extent} elements: must be "
-                f"within 1 to {extent}"
-            )
-        return [
-            fields(self.network, self.operators, axis, {self.cut: part})
-            for part in split(extent, count)
-        ]
-
-    def run(self, index: int, patch: Patch) -> list[Step]:
-        """Steps of one patch."""
-        own = {i for i, _ in self.arena.steps()}
-
-        def image(name: str) -> int:
-            rows, columns = patch.shape(name)
-            return rows * columns
-
-        return [
-            Step(op.name, index, self.result_bytes + int(self.arena.bytes(i, image, self.cut)),
-                 self._macs(op) * image(op.outputs[0]))
-            for i, op in enumerate(self.operators) if i in own
-        ]  # fmt: skip
-
-    def _macs(self, op: Operator) -> int:
-        """Multiply-accumulates per element of the output's image."""
-        shape = self.network.tensor[op.outputs[0]].shape
-        return op.macs // (shape[ROWS] * shape[COLUMNS])
-
-    def grids(self, max_side: int) -> list[tuple[int, int, str, tuple[int, int]]]:
-        """Peak bytes, recomputed MACs, cut and grid of every grid.
-
-        Rows and columns are independent, so that sums over patches are products of sums, and the
-        bytes of every step are evaluated once for all pairs of distinct parts.
-        """
-        sides = {
-            axis: [self.parts(axis, n) for n in range(1, min(self.extents[axis], max_side) + 1)]
-            for axis in (ROWS, COLUMNS)
-        }
-        lengths = {axis: _Lengths(sides[axis]) for axis in sides}
-        rows, columns = lengths[ROWS], lengths[COLUMNS]
-
-        @cache
-        def image(name: str) -> NDArray[np.int64]:
-            return np.multiply.outer(rows.of(name), columns.of(name))
-
-        peak = np.max([self.arena.bytes(i, image, self.cut) for i, _ in self.arena.steps()], axis=0)
-        rest = peak_bytes(self.network, self.rest, self.rule)
-        base = sum(op.macs for op in self.operators)
-        result = []
-        for a, row in enumerate(sides[ROWS]):
-            for b, column in enumerate(sides[COLUMNS]):
-                block = peak[np.ix_(rows.index[a], columns.index[b])]
-                most = max(self.result_bytes + int(block.max()), rest)
-                macs = sum(
-                    self._macs(op)
-                    * int(rows.of(op.outputs[0])[rows.index[a]].sum())
-                    * int(columns.of(op.outputs[0])[columns.index[b]].sum())
-                    for op in self.operators
-                    if op.macs
-                )
-                result.append((most, macs - base, self.cut, (len(row), len(column))))
-        return result
-
-
-class _Lengths:
-    """Lengths of the intervals of all parts of all grids along one axis, equal parts once."""
-
-    def __init__(self, sides: list[list[dict[str, Interval]]]) -> None:
-        table: dict[tuple[int, ...], int] = {}
-        self.index = [
-            [table.setdefault(tuple(high - low for low, high in part.values()), len(table))
-             for part in side]
-            for side in sides
-        ]  # fmt: skip
-        self._columns = {name: i for i, name in enumerate(sides[0][0])}
-        self._values = np.array(list(table), dtype=np.int64)
-
-    def of(self, name: str) -> NDArray[np.int64]:
-        """Lengths of a tensor's interval, one per distinct part."""
-        return self._values[:, self._columns[name]]

@@ -7,6 +7,7 @@ axis; intervals are half open and count elements of the unpadded tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -146,3 +147,8 @@ def fields(
             old = needs.get(name, (low, high))
             needs[name] = (min(low, old[0]), max(high, old[1]))
     return needs
+
+
+def split(extent: int, parts: int) -> tuple[Interval, ...]:
+    """Cuts an extent into intervals that differ by one element at most."""
+    return tuple(pairwise(extent * i // parts for i in range(parts + 1)))

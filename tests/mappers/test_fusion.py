@@ -29,8 +29,7 @@ from dovetail.mappers.fusion_cost import (
 from dovetail.mappers.fusion_price import Price
 from dovetail.mappers.fusion_report import fused_report
 from dovetail.mappers.fusion_tiles import Run, Tiling, tiling, tilings
-from dovetail.mappers.patches import split
-from dovetail.mappers.receptive import COLUMNS, ROWS, field, fields
+from dovetail.mappers.receptive import COLUMNS, ROWS, field, fields, split
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.token_view import tokens_as_images
 from dovetail.networks.builder import NetworkBuilder

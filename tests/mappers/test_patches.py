@@ -16,8 +16,9 @@ from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.window import Window
 from dovetail.mappers.arena import NAIVE, MemoryRule, peak_bytes
-from dovetail.mappers.patches import cuts, find_patches, patch_schedule, split
-from dovetail.mappers.receptive import COLUMNS, ROWS, field
+from dovetail.mappers.patch_stage import cuts
+from dovetail.mappers.patches import find_patches, patch_schedule
+from dovetail.mappers.receptive import COLUMNS, ROWS, field, split
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 
