@@ -167,7 +167,7 @@ def _core(value: object, where: str) -> tuple[str, Accelerator]:
         raise AcceleratorError(
             f"{where}.name = {shorten(name)}: must be letters, digits and underscores"
         )
-    return name, core
+    return name, core if core.name == name else core.replace({"name": name}, where)
 
 
 def _preset(value: Mapping[str, Any], where: str) -> Accelerator:
