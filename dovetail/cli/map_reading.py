@@ -69,7 +69,7 @@ def summary(lines: Sequence[Line], work: Work, accelerator: SpatialArray) -> str
         f"{total['cycles']:,.0f} cycles = "
         f"{total['cycles'] / accelerator.clock_mhz / 1e3:.4g} ms at {accelerator.clock_mhz:g} MHz, "
         f"{engineering(total['energy_pj'] * 1e-12, 'J')}, utilization {total['macs'] / peak:.1%}\n"
-        f"{_count(total['operators'])}, {total['distinct']} of them distinct"
+        f"{_count(int(total['operators']))}, {total['distinct']} of them distinct"
     )
     if any(line.found for line in lines):
         proven = sum(1 for line in lines if line.found and line.found.proven)

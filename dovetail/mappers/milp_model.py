@@ -75,7 +75,9 @@ class AssignmentModel:
         self._time: dict[tuple[Loop, int], int] = {}
         self._array: dict[tuple[Loop, int], int] = {}
         self._stationary: dict[tuple[int, int], int] = {}
+        self._idle: dict[tuple[int, int], int] = {}
         self._add_variables(weights)
+        self._add_idleness()
         self._add_array_limits()
         self._add_capacities()
         self._add_traffic(weights)
@@ -204,28 +206,51 @@ class AssignmentModel:
             below = self._stores.index(chain[upper - 1]) if upper else -1
             serves = self._space.served[chain[upper].name]
             stays = upper > 0 or OPERANDS[operand] in self._space.accelerator.latched
-            foreign = [
-                loop for loop in self._groups if loop[0] not in self._space.relevant[operand]
-            ]
+            own = self._space.relevant[operand]
+            foreign = [loop for loop in self._groups if loop[0] not in own]
             for loop in foreign:
                 cost = SCALE * weight * math.log(loop[1])
-                for level in range(below + 1 + stays, len(self._stores)):
+                for level in range(below + 1, len(self._stores)) if not stays else ():
                     model.cost[self._time[loop, level]] += cost
                 for dimension, shared in enumerate(serves):
                     if not shared and (loop, dimension) in self._array:
                         model.cost[self._array[loop, dimension]] += cost
-            if stays and below + 1 < len(self._stores):
+            if stays and foreign:
                 self._add_stationarity(operand, below + 1, foreign, SCALE * weight)
 
     def _add_stationarity(
-        self, operand: int, level: int, foreign: list[Loop], weight: float
+        self, operand: int, lowest: int, foreign: list[Loop], weight: float
     ) -> None:
-        """Foreign loops of the level right above a boundary repeat transfers unless it is still."""
+        """Foreign loops repeat transfers unless nothing but such loops is below them.
+
+        At a level that holds the operand stationary foreign loops are innermost; they are free if
+        all levels between them and the boundary are idle, that is without loops of its ranks.
+        """
+        model = self._model
         largest = sum(math.log(prime) * self._groups[rank, prime] for rank, prime in foreign)
-        repeats = self._model.variable(weight, high=max(largest, 0.0), integer=False)
-        terms = {self._time[loop, level]: -math.log(loop[1]) for loop in foreign}
-        still = {self._stationary[operand, level]: largest}
-        self._model.add({repeats: 1.0, **terms, **still}, low=0.0)
+        free_below: int | None = None
+        for level in range(lowest, len(self._stores)):
+            free = model.variable()
+            idle = self._idle[operand, level]
+            model.add({free: 1.0, self._stationary[operand, level]: -1.0, idle: -1.0}, high=0.0)
+            if free_below is not None:
+                model.add({free: 1.0, free_below: -1.0}, high=0.0)
+                model.add({free: 1.0, self._idle[operand, level - 1]: -1.0}, high=0.0)
+            repeats = model.variable(weight, high=largest, integer=False)
+            terms = {self._time[loop, level]: -math.log(loop[1]) for loop in foreign}
+            model.add({repeats: 1.0, **terms, free: largest}, low=0.0)
+            free_below = free
+
+    def _add_idleness(self) -> None:
+        """Binary variables that are 1 only where a level has no loop over an operand's ranks."""
+        for operand, own in enumerate(self._space.relevant):
+            loops = [loop for loop in self._groups if loop[0] in own]
+            copies = float(sum(self._groups[loop] for loop in loops))
+            for level in range(len(self._stores)):
+                idle = self._model.variable()
+                self._idle[operand, level] = idle
+                terms = {self._time[loop, level]: 1.0 for loop in loops}
+                self._model.add({**terms, idle: copies}, high=copies)
 
 
 def padded_extents(space: Mapspace) -> tuple[int, ...]:
