@@ -38,6 +38,7 @@ EXAMPLES = examples(
     "dovetail simulate resnet8 --set machine=rtl --fidelity cycle --trace trace.json --gates",
     "dovetail simulate bert_base --batch 8 --json - | jq .total.cycles",
     "dovetail simulate alexnet -a eyeriss_v1 --objective energy",
+    "dovetail simulate mobilenet_v2 -a tpu_like --schedule fused --objective energy",
     "dovetail simulate resnet8 -a simba --set memories.global_buffer.capacity_kib=128",
 )
 
@@ -63,6 +64,18 @@ def simulate_command(
             help="Replay the mappings of a file that dovetail map wrote; operators that it does "
             "not name are mapped as usual. Of spatial arrays.",
         ),
+    ] = None,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="serial: operator by operator; fused: groups of operators tile by tile; cosma: "
+            "activations stay in a scratchpad. The latter two of spatial arrays.",
+        ),
+    ] = "serial",
+    scratchpad: Annotated[
+        float | None,
+        typer.Option(metavar="KIB", help="Size of the scratchpad of --schedule cosma.", min=0.001),
     ] = None,
     limit: Annotated[
         float | None,
@@ -141,7 +154,9 @@ def simulate_command(
         _require_gates(chosen)
     given = _mappings(mapping, net, chosen) if mapping is not None else {}
     mapped = map_network(
-        net, chosen, request=Request(objective, mapper, seed, limit, given, workers)
+        net,
+        chosen,
+        request=Request(objective, mapper, seed, limit, given, workers, schedule, scratchpad),
     )
     report = mapped.report(fidelity)
     if json_path is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dovetail.arch.accelerator import Accelerator
+from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.report import Report
 
@@ -22,6 +23,10 @@ class Request:
         time_limit_s: for each distinct operator; None for the family's own.
         mappings: of operators by name, to replay instead of searching.
         workers: processes that search.
+        schedule: `serial`: one operator after the other, all tensors through off-chip memory;
+            `fused`: groups of operators run tile by tile (`dovetail.mappers.fusion`); `cosma`:
+            activations stay in a scratchpad (`dovetail.mappers.graph`).
+        scratchpad_kib: size of that scratchpad, for `cosma`.
     """
 
     objective: str = "latency"
@@ -30,6 +35,20 @@ class Request:
     time_limit_s: float | None = None
     mappings: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 1
+    schedule: str = "serial"
+    scratchpad_kib: float | None = None
+
+    def only_serial(self, family: str) -> None:
+        """Refuses other schedules.
+
+        Raises:
+            MappingError: naming the family that has no others.
+        """
+        if self.schedule != "serial":
+            raise MappingError(
+                f"schedule '{self.schedule}': the {family} family runs one operator after the "
+                "other; the spatial family has others"
+            )
 
 
 class Mapped(Protocol):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dovetail.arch.spatial import FIDELITIES, SpatialArray
 from dovetail.errors import MappingError, UnknownNameError
 from dovetail.flows import check_fidelity, check_legal
-from dovetail.flows.base import Request
+from dovetail.flows.base import Mapped, Request
 from dovetail.ir.mapping import Mapping as Nest
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Einsum, Operator
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Placement, Schedule
-from dovetail.mappers.found import Found
+from dovetail.mappers.found import Found, check_objective
 from dovetail.mappers.schedule import schedule, streamed_elements
 from dovetail.mappers.spatial import check_mapper, find_mapping, names, shape_key
 from dovetail.sim.nest import analyse
@@ -35,12 +35,15 @@ class MappedSpatial:
         accelerator: what computes it.
         plan: engines and fusion.
         found: mapping and cost of every Einsum, by operator.
+        residents: the array as an operator sees it, some of whose tensors stay in the scratchpad
+            of the schedule `cosma`; by operator.
     """
 
     network: Network
     accelerator: SpatialArray
     plan: Schedule
     found: Mapping[str, Found]
+    residents: Mapping[str, SpatialArray] = field(default_factory=dict)
 
     @property
     def mappings(self) -> dict[str, Nest]:
@@ -76,13 +79,19 @@ def placement_reports(mapped: MappedSpatial, placement: Placement) -> list[Opera
         return [view_report(op), *(view_report(fused) for fused in placement.fused)]
     if op.einsum is not None:
         found = mapped.found[op.name]
-        return array_reports(placement, mapped.accelerator, found.cost, found.mapping, found.gap)
-    read, written = streamed_elements(mapped.network, placement)
+        array = mapped.residents.get(op.name, mapped.accelerator)
+        return array_reports(placement, array, found.cost, found.mapping, found.gap)
+    read, written = streamed_bits(mapped.network, placement, mapped.accelerator)
+    return vector_reports(placement, mapped.accelerator, read, written)
+
+
+def streamed_bits(network: Network, placement: Placement, a: SpatialArray) -> tuple[int, int]:
+    """Bits that a vector operator and those fused into it read and write."""
+    read, written = streamed_elements(network, placement)
+    op = placement.operator
     last = placement.fused[-1] if placement.fused else op
-    a = mapped.accelerator
-    bits_in = max((_bits(mapped.network, name, a.input_bits) for name in op.inputs), default=0)
-    bits_out = _bits(mapped.network, last.outputs[0], a.output_bits)
-    return vector_reports(placement, a, read * bits_in, written * bits_out)
+    bits_in = max((_bits(network, name, a.input_bits) for name in op.inputs), default=0)
+    return read * bits_in, written * _bits(network, last.outputs[0], a.output_bits)
 
 
 def _bits(network: Network, name: str, width: int) -> int:
@@ -106,6 +115,7 @@ def map_network(network: Network, accelerator: SpatialArray, request: Request) -
     """
     check_legal(accelerator)
     check_mapper(request.mapper or "optimal")
+    check_objective(request.objective)
     plan = schedule(network)
     einsums = {
         p.operator.name: _checked(network, p.operator, accelerator)
@@ -203,11 +213,13 @@ class SpatialFamily:
         """Names of the mappers, the default first."""
         return names()
 
-    def map_network(
-        self, network: Network, accelerator: SpatialArray, request: Request
-    ) -> MappedSpatial:
-        """Lays a network onto a design; see `map_network`."""
-        return map_network(network, accelerator, request)
+    def map_network(self, network: Network, accelerator: SpatialArray, request: Request) -> Mapped:
+        """Lays a network onto a design; see `map_network`, and `dovetail.flows.schedules`."""
+        if request.schedule == "serial":
+            return map_network(network, accelerator, request)
+        from dovetail.flows.schedules import map_scheduled
+
+        return map_scheduled(network, accelerator, request)
 
 
 FAMILY = SpatialFamily()

@@ -123,6 +123,7 @@ def map_network(network: Network, accelerator: System, request: Request) -> Mapp
     """
     check_legal(accelerator)
     check_objective(request.objective)
+    request.only_serial(FAMILY.name)
     if request.mappings:
         raise MappingError("mappings of files are for one spatial array, not for a system's cores")
     mappers = {name: family_of(core).mappers() for name, core in accelerator.cores}

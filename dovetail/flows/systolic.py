@@ -216,6 +216,7 @@ class SystolicFamily:
         self, network: Network, accelerator: SystolicArray, request: Request
     ) -> MappedNetwork:
         """Lays a network onto a design; see `map_network`."""
+        request.only_serial(self.name)
         if request.mappings:
             raise MappingError(
                 "mappings of files are loop nests for spatial arrays; a systolic array tiles by "
