@@ -8,7 +8,6 @@ operators of their own and write a tensor of their own, as the frameworks' graph
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from dovetail.ir.network import Network
@@ -19,12 +18,13 @@ VECTOR_PARAMETER_BYTES = 4
 """Per element of a bias or scale: int32, as int8 accelerators add it to their accumulators."""
 
 
-def read_problem(network: Network, *, with_parameters: bool = False) -> Problem:
-    """Operators and tensors of a network at one byte per element.
+def read_problem(network: Network, *, with_parameters: bool = False, bits: int = 8) -> Problem:
+    """Operators and tensors of a network, all elements of one width.
 
     Args:
         network: what runs.
         with_parameters: whether weights and biases pass through the scratchpad too.
+        bits: of an element; biases and scales keep theirs.
 
     References:
         COSMA (arXiv 2311.18246), section V-A: data of 8 bits, with and without parameters.
@@ -40,7 +40,7 @@ def read_problem(network: Network, *, with_parameters: bool = False) -> Problem:
                 readers.setdefault(name_of[tensor], []).append(i)
     names = [n for n in dict.fromkeys(name_of.values()) if n in producer or n in readers]
     items = tuple(
-        Item(n, _size(network, n), producer.get(n), tuple(dict.fromkeys(readers.get(n, ()))))
+        Item(n, _size(network, n, bits), producer.get(n), tuple(dict.fromkeys(readers.get(n, ()))))
         for n in names
     )
     number = {n: i for i, n in enumerate(names)}
@@ -85,7 +85,8 @@ def _read_by(network: Network, op: Operator, folded: Mapping[str, Operator]) -> 
     return read
 
 
-def _size(network: Network, name: str) -> int:
+def _size(network: Network, name: str, bits: int) -> int:
     tensor = network.tensor[name]
-    vector = tensor.is_parameter and len([e for e in tensor.shape if e > 1]) < 2
-    return max(1, math.prod(tensor.shape)) * (VECTOR_PARAMETER_BYTES if vector else 1)
+    if tensor.is_parameter and len([e for e in tensor.shape if e > 1]) < 2:
+        return tensor.elements * VECTOR_PARAMETER_BYTES
+    return -(-tensor.elements * bits // 8)
