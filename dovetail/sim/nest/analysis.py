@@ -12,7 +12,7 @@ from dovetail.arch.spatial import SpatialArray
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import OPERANDS, Mapping
 from dovetail.ir.operator import Einsum
-from dovetail.sim.nest.batch import Ints, MappingBatch
+from dovetail.sim.nest.batch import MAX_ITERATIONS, Ints, MappingBatch
 from dovetail.sim.nest.boundary import accesses
 from dovetail.sim.nest.cost import BatchCost, Chain, NestCost, evaluate, levels
 from dovetail.sim.nest.faults import faults, unlawful
@@ -94,6 +94,8 @@ def _alike(batch: MappingBatch, rows: NDArray[np.intp]) -> list[NDArray[np.intp]
 def lawful(einsum: Einsum, accelerator: SpatialArray, batch: MappingBatch) -> NDArray[np.bool_]:
     """Whether mappings obey every law but that their tiles fit, (n,)."""
     legal: NDArray[np.bool_] = np.all(batch.counts >= 1, axis=1)
+    iterations = batch.counts.prod(axis=1) * batch.spatial.prod(axis=(1, 2))
+    legal &= iterations <= MAX_ITERATIONS
     for i, (rank, extent) in enumerate(einsum.ranks):
         covered = np.where(batch.ranks == i, batch.counts, 1.0).prod(axis=1)
         legal &= covered * batch.spatial[:, :, i].prod(axis=1) >= extent

@@ -16,6 +16,9 @@ from dovetail.sim.nest.boundary import Array
 
 Ints = NDArray[np.int64]
 
+MAX_ITERATIONS = 2**53
+"""Of all loops together, spatial ones included: what a float64 counts exactly."""
+
 
 @dataclass(frozen=True)
 class MappingBatch:
@@ -86,7 +89,7 @@ class MappingBatch:
     def try_path(
         einsum: Einsum, accelerator: SpatialArray, mapping: Mapping
     ) -> tuple[Node, ...] | None:
-        """Nodes of a mapping that has one operator and only known names; None otherwise."""
+        """Nodes of a mapping that `of` can encode: one operator, known names; None otherwise."""
         paths = [nodes for _, nodes in mapping.paths()]
         ranks = {rank for rank, _ in einsum.ranks}
         dimensions = {name for name, _ in accelerator.dimensions}
@@ -100,8 +103,10 @@ class MappingBatch:
                 if node.memory not in memories or pairs & kept or set(node.tensors) - set(OPERANDS):
                     return None
                 kept |= pairs
-            elif node.rank not in ranks or (
-                isinstance(node, Spatial) and node.dimension not in dimensions
+            elif (
+                node.count > MAX_ITERATIONS
+                or node.rank not in ranks
+                or (isinstance(node, Spatial) and node.dimension not in dimensions)
             ):
                 return None
         return paths[0]

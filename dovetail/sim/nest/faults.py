@@ -9,7 +9,7 @@ from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import UnknownNameError
 from dovetail.ir.mapping import OPERANDS, Keep, Mapping, Node, Spatial, Temporal
 from dovetail.ir.operator import Einsum
-from dovetail.sim.nest.batch import MappingBatch, single_path
+from dovetail.sim.nest.batch import MAX_ITERATIONS, MappingBatch, single_path
 from dovetail.sim.nest.boundary import accesses
 from dovetail.sim.nest.cost import Chain, evaluate
 
@@ -76,6 +76,12 @@ def _unknown(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) ->
 
 def _loops(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node]) -> Iterator[str]:
     """Loops that do not cover the operator, or that the array has no room for."""
+    run = math.prod(node.count for node in path if not isinstance(node, Keep))
+    if run > MAX_ITERATIONS:
+        yield (
+            f"the loops run 2^{run.bit_length() - 1} iterations or more, of {einsum.macs} that the "
+            "operator needs: at most 2^53 are counted exactly; lower the counts"
+        )
     for rank, extent in einsum.ranks:
         loops = [node for node in path if not isinstance(node, Keep) and node.rank == rank]
         covered = math.prod(node.count for node in loops)
@@ -192,7 +198,9 @@ def _remedy(einsum: Einsum, accelerator: SpatialArray, path: Sequence[Node], lev
     for rank, _ in einsum.ranks:
         trial = list(path)
         for i, node in enumerate(path):
-            if i > inside[0] and not isinstance(node, Keep) and node.rank == rank:
+            if isinstance(node, Keep) or i < inside[0] or node.rank != rank:
+                continue
+            if node.count > 1:
                 half = -(-node.count // 2)
                 if isinstance(node, Temporal):
                     trial[i] = Temporal(rank, half)

@@ -79,6 +79,16 @@ def test_loops_that_miss_iterations():
     ]
 
 
+def test_loops_that_cannot_be_counted():
+    assert given(*changed(VALID[5], Temporal("P", 10**15))) == [
+        "the loops run 2^56 iterations or more, of 576 that the operator needs: at most 2^53 are "
+        "counted exactly; lower the counts"
+    ]
+    mapping = Mapping(changed(VALID[5], Temporal("P", 10**400)), "conv")
+    assert "iterations" in faults(LAYER, ARRAY, mapping)[0]
+    assert analyse_batch(LAYER, ARRAY, [mapping]).valid.tolist() == [False]
+
+
 def test_loops_that_the_array_has_no_room_for():
     assert given(*changed(VALID[3], VALID[3], Spatial("K", 2, "x"))) == [
         "dimension 'x' has 4 PEs; the spatial loops K 4 x K 2 need 8: lower a count or make one of "

@@ -287,6 +287,22 @@ def test_how_many_searched_mappings_differ():
     assert (equal, padded) == (7, 11)
 
 
+ON_TPU = {name for name in FIXED if name.startswith("tpu_like")}
+HIDDEN = {"tpu_like-small_8x8-is"}
+"""Here ZigZag lets part of the first weights come during computation."""
+
+
+@pytest.mark.parametrize("name", sorted(ON_TPU - HIDDEN))
+def test_first_tiles_on_tpu_like(name):
+    """Theirs is the operand's that takes longest, ours the sum: one port brings them all."""
+    case = fixed(FIXED[name])
+    batch = MappingBatch.of(case.einsum, case.array, [case.mapping])
+    cost, chains = evaluate(case.einsum, case.array, batch)
+    onloads = [sum(float(flow.onload_cycles[0]) for flow in chain.flows) for chain in chains]
+    assert float(FIXED[name]["onload"]) == max(onloads)
+    assert cost.onload_cycles[0] == sum(onloads)
+
+
 def test_batches_agree():
     for arch in ("tpu_like", "eyeriss_like"):
         for row in [row for key, row in SEARCHED.items() if key[0] == arch]:
