@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from dovetail import __version__
-from dovetail.cli import build, compare, listing, map, search, simulate, study, sweep, verify
+from dovetail.cli import (
+    build,
+    compare,
+    listing,
+    map,
+    schedule,
+    search,
+    simulate,
+    study,
+    sweep,
+    verify,
+)
 from dovetail.cli.output import printable
 from dovetail.errors import DovetailError
 
@@ -24,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with `dovetail demo`, or with `dovetail simulate resnet50`.",
 )
-for module in (simulate, map, sweep, compare, search, study, build, verify, listing):
+for module in (simulate, map, schedule, sweep, compare, search, study, build, verify, listing):
     module.register(app)
 
 
