@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dovetail.arch.spatial import SpatialArray
 from dovetail.errors import MappingError
-from dovetail.ir.operator import Einsum
 from dovetail.ir.space import FloatArray
+from dovetail.mappers.compulsory import lower_bound
 from dovetail.mappers.found import Found, check_objective, value_of
 from dovetail.mappers.mapspace import Mapspace, Point
 from dovetail.sim.nest import analyse, analyse_batch
@@ -85,9 +84,3 @@ class Incumbent:
         value = float(value_of(cost.cycles, cost.energy_pj, self._objective))
         bound = min(value, lower_bound(einsum, accelerator, self._objective))
         return Found(mapping, cost, bound, value, bound == value, self.looked_at, interrupted)
-
-
-def lower_bound(einsum: Einsum, accelerator: SpatialArray, objective: str) -> float:
-    """A value that no mapping beats: every PE busy, and no energy but the MACs'."""
-    cycles = -(-einsum.macs // max(1, accelerator.peak_macs_per_cycle))
-    return float(value_of(cycles, einsum.macs * accelerator.mac_pj, objective))

@@ -78,6 +78,7 @@ def test_the_optimum_is_not_beaten() -> None:
         for mapper in ("random", "genetic", "milp"):
             found = find_mapping(einsum, accelerator, objective, mapper)
             assert found.value >= best.value * (1 - 1e-9), (objective, mapper)
+            assert found.bound <= best.value * (1 + 1e-9)
 
 
 def renamed(einsum: Einsum, prefix: str) -> Einsum:
