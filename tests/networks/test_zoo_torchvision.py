@@ -71,3 +71,15 @@ def test_operators_are_those_of_torchvision_in_its_order(name: str) -> None:
     assert ours.parameters == sum(p.numel() for p in module.parameters())
     theirs = from_torch(module, (torch.zeros(shape),), name=name)
     assert _sequence(ours) == _sequence(theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution"), [("r3d_18", 112), ("mc3_18", 112), ("mvit_v2_s", 224)]
+)
+def test_imported_video_networks_have_the_published_macs(name: str, resolution: int) -> None:
+    video = torchvision.models.video
+    published = torchvision.models.get_model_weights(name).DEFAULT.meta["_ops"]
+    module = getattr(video, name)()
+    clip = torch.zeros(1, 3, 16, resolution, resolution)
+    network = from_torch(module, (clip,), name=name)
+    assert network.macs == pytest.approx(published * 1e9, abs=0.5e6)
