@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dovetail.arch.spatial import SpatialArray
-from dovetail.errors import MappingError
+from dovetail.errors import AcceleratorError, MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.schedule import Placement
 from dovetail.mappers.found import check_objective
@@ -102,7 +102,7 @@ def fuse(
 
     Args:
         network: what is computed.
-        accelerator: what computes it; legal.
+        accelerator: what computes it.
         objective: `latency`, `energy` or `edp` (of each group).
         mapper: of operators and of their parts.
         seed: of mappers that draw at random.
@@ -110,12 +110,15 @@ def fuse(
         max_length: operators in a group.
 
     Raises:
+        AcceleratorError: if the accelerator is illegal.
         MappingError: if an operator alone cannot be mapped, or `max_length` is below 1.
         UnknownNameError: if objective or mapper are unknown.
 
     References:
         Alwani et al., Fused-Layer CNN Accelerators, MICRO 2016; Gilbert et al., LoopTree, 2024.
     """
+    if reasons := accelerator.validate():
+        raise AcceleratorError(f"accelerator '{accelerator.name}' is illegal: {reasons[0]}")
     if max_length < 1:
         raise MappingError(f"groups of at most {max_length} operators: must be at least 1")
     pricing = Pricing(

@@ -301,9 +301,11 @@ def _check_sums(
     waiting = cost.level(stage.name, "output").reductions > 0
     wide = max(0, pricing.accelerator.sum_bits - pricing.word) if waiting else 0
     need = tiling.held * pricing.word + elements * wide
+    if weights_stay(tiling, pricing) and _shared(pricing.accelerator, ("weight",)) is stage:
+        need += tiling.run.weights * pricing.accelerator.weight_bits
     if need > stage.tile_bits:
         raise MappingError(
-            f"partial sums of operator '{op.name}' and the tensors that stay take "
-            f"{math.ceil(need / 8)} B of memory '{stage.name}', which has {stage.tile_bits / 8:g} "
-            "B for them: take smaller tiles"
+            f"partial sums of operator '{op.name}' and all that stays take {math.ceil(need / 8)} B "
+            f"of memory '{stage.name}', which has {stage.tile_bits / 8:g} B for them: take smaller "
+            "tiles"
         )

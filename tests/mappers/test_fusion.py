@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovetail.arch.spatial import SpatialArray, Store
-from dovetail.errors import MappingError
+from dovetail.errors import AcceleratorError, MappingError, UnknownNameError
 from dovetail.ir.network import Network
 from dovetail.mappers.fusion import _partition, fuse, runs
 from dovetail.mappers.fusion_cost import (
@@ -312,9 +312,19 @@ def test_nothing_fuses_without_room() -> None:
     nowhere.append(array(stores=(array().stores[0], *apart, array().stores[2])))
     assert stage_of(nowhere[1]) is None
     for accelerator in nowhere:
-        found = fuse(residual(), accelerator, mapper="random")
+        found = fuse(residual(), accelerator)
         assert all(group.tiling is None for group in found.groups)
         assert found.cost == found.unfused_cost
+
+
+def test_bad_questions_say_why() -> None:
+    network = residual()
+    with pytest.raises(UnknownNameError, match="objective 'speed'"):
+        fuse(network, array(), "speed")
+    with pytest.raises(UnknownNameError, match="mapper 'best'"):
+        fuse(network, array(), mapper="best")
+    with pytest.raises(AcceleratorError, match=r"'tiny' is illegal: .*input_bits"):
+        fuse(network, array(input_bits=0))
 
 
 def test_nothing_fuses_alone() -> None:
