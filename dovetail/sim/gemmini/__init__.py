@@ -15,7 +15,7 @@ References:
 
 from __future__ import annotations
 
-from dovetail.sim.gemmini.layer import Layer, TiledMapping
+from dovetail.sim.gemmini.layer import Layer, TiledMapping, read_levels
 from dovetail.sim.gemmini.machine import PARAMETERS, Machine, Parameter, Parameters
 from dovetail.sim.gemmini.timing import Breakdown, Work, breakdown, cycles
 
@@ -30,4 +30,5 @@ __all__ = [
     "Work",
     "breakdown",
     "cycles",
+    "read_levels",
 ]

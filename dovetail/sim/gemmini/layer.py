@@ -92,30 +92,39 @@ class TiledMapping:
         """
         tile = dict.fromkeys(RANKS, 1)
         order: list[str] = []
-        levels = text.split(" - ")
-        if len(levels) != len(LEVELS):
-            raise MappingError(
-                f"mapping '{text}' has {len(levels)} levels; Gemmini's are L3, L2, L1, L0"
-            )
-        for level, part in zip(LEVELS, levels, strict=True):
-            for rank, count in _loops(part.strip(), level):
+        for level, loops in read_levels(text):
+            for rank, count, _ in loops:
                 if level == LEVELS[0]:
                     order.append(rank)
-                elif rank != "N":
+                else:
                     tile[rank] *= count
-        return cls(tuple(tile.items()), tuple(rank for rank in order if rank != "N"))
+        return cls(tuple(tile.items()), tuple(order))
 
 
-def _loops(text: str, level: int) -> list[tuple[str, int]]:
+def read_levels(text: str) -> list[tuple[int, list[tuple[str, int, bool]]]]:
+    """Levels 3 to 0 of a mapping, each with its loops (rank, count, whether spatial) in order.
+
+    Raises:
+        MappingError: if the text has another form.
+    """
+    parts = text.split(" - ")
+    if len(parts) != len(LEVELS):
+        raise MappingError(
+            f"mapping '{text}' has {len(parts)} levels; Gemmini's are L3, L2, L1, L0"
+        )
+    return [(level, _loops(part.strip(), level)) for level, part in zip(LEVELS, parts, strict=True)]
+
+
+def _loops(text: str, level: int) -> list[tuple[str, int, bool]]:
     match = LEVEL.fullmatch(text)
     if match is None or int(match[1]) != level:
         raise MappingError(
             f"level '{text}' of a mapping: write 'L{level}[WIO] K48 C16X', a rank and a count each"
         )
-    loops = [(rank, int(count)) for rank, count, _ in LOOP.findall(match[3])]
-    for rank, count in loops:
+    loops = [(rank, int(count), bool(x)) for rank, count, x in LOOP.findall(match[3])]
+    for rank, count, _ in loops:
         if rank not in (*RANKS, "N"):
             raise MappingError(f"rank '{rank}' in '{text}': Gemmini's are {', '.join(RANKS)}, N")
         if count < 1 or (rank == "N" and count != 1):
             raise MappingError(f"loop {rank}{count} in '{text}': at least 1, and N is 1")
-    return loops
+    return [one for one in loops if one[0] != "N"]
