@@ -92,6 +92,16 @@ def test_wrong_tensors_are_named() -> None:
         net.pool3d("clip", "median", 2)
 
 
+def test_windows_have_one_entry_per_dimension() -> None:
+    ones, zeros = (1, 1, 1), (0, 0, 0)
+    with pytest.raises(NetworkError, match="differ in number of dimensions"):
+        Windows((3, 3, 3), (1, 1), zeros, zeros, ones)
+    assert Windows((3, 3, 3), ones, zeros, zeros, ones).flat is None
+    flat = Windows((3, 2), (1, 2), (0, 1), (2, 3), (1, 1)).flat
+    assert flat is not None
+    assert flat.padding == (0, 1, 2, 3)
+
+
 def test_importers_agree_with_the_builder() -> None:
     torch = pytest.importorskip("torch")
     from dovetail.networks.torch_import import from_torch
