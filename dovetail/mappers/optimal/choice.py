@@ -7,7 +7,9 @@ import numpy as np
 from dovetail.mappers.optimal.bounds import remaining, state_count
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, points
-from dovetail.mappers.optimal.slides import FIRST, MANY, fill_options, listed
+from dovetail.mappers.optimal.slides import (
+    fill_options, least_costs, listed, pairs_of, rates, slides_over,
+)  # fmt: skip
 from dovetail.mappers.optimal.tables import ENERGY, LATENCY, TERMS, fill
 from dovetail.mappers.optimal.workspace import carve
 
@@ -60,11 +62,16 @@ def room(lattice, count, edges, stores, terms, ranks, movable, criteria):  # typ
     """Reals and whole numbers that `opened` and `all_remaining` need, the latter's apart."""
     boundaries = movable[0] + movable[1] + movable[2]
     options = listed(edges, stores, terms, lattice, movable).shape[0]
+    pairs = 0
+    for e in range(edges.shape[0]):
+        for rank in range(ranks):
+            pairs += slides_over(edges[e], stores, terms, rank)
     tables = boundaries * (criteria + 2) + 4 * TERMS + 4
-    if options:
-        tables += options * (criteria + 1) + boundaries * criteria
+    if pairs:
+        tables += 3 * TERMS * pairs + boundaries * criteria
+    slides = options * (criteria + 1)
     bounds = criteria * state_count(movable)
-    return count * tables, count * bounds, count * (ranks + 4)
+    return count * tables, count * slides, count * bounds, count * (ranks + 4)
 
 
 @kernel
@@ -76,7 +83,8 @@ def opened(  # type: ignore[no-untyped-def]
 
     Returns:
         Axes; vectors; costs, ports, tiles, widths, constants, and floor of `tables.fill`, and where
-        sums are finished; options, and what `slides.fill_options` returns.
+        sums are finished; pairs of `slides.pairs_of`, products and projections of the points, what
+        `slides.rates` returns, what fixed boundaries add to ports, and `slides.least_costs`.
     """
     ranks = extents.size
     temporal = temporal_extents(extents, choice)
@@ -100,11 +108,14 @@ def opened(  # type: ignore[no-untyped-def]
     constants[0] += compute * instances[-1] * mac_pj
     constants[1] += compute
     floor = max(floor, compute)
-    options = listed(edges, stores, terms, lattice, movable)
-    option_cost, option_own, least = fill_options(
-        objective, options, edges, stores, terms, bits, sum_bits, reads_zeros, port_criterion,
-        temporal, spatial, instances, outside, vectors, inside, project, lattice, cost, own,
-        port_constant, slots, space,
+    pairs = pairs_of(edges, stores, terms, temporal)
+    whole, moved, offset, space = rates(
+        objective, pairs, edges, stores, terms, bits, sum_bits, reads_zeros, spatial, instances,
+        outside, vectors, project, space,
+    )  # fmt: skip
+    least, space = least_costs(
+        objective, pairs, edges, port_criterion, temporal, vectors, inside, project, whole, moved,
+        offset, cost, port_constant, space,
     )  # fmt: skip
     if objective != ENERGY:
         for b in range(own.shape[0]):
@@ -112,12 +123,26 @@ def opened(  # type: ignore[no-untyped-def]
             for n in range(count):
                 if own[b, n] < smallest and cost[1, b, n] < np.inf:
                     smallest = own[b, n]
-            for o in range(options.shape[0]):
-                if options[o, FIRST] <= b < options[o, FIRST] + options[o, MANY]:
-                    smallest = 0.0
-            floor = max(floor, smallest)
-    tables = (cost, own, tiles, widths, constants, floor, finished)
-    return lattice, vectors, tables, (options, option_cost, option_own, least)
+            if not (pairs[:, 1] == b).any():
+                floor = max(floor, smallest)
+    made = (cost, own, tiles, widths, constants, floor, finished)
+    return lattice, vectors, made, (pairs, inside, project, whole, moved, offset, port_constant, least)
+
+
+@kernel
+def slide(  # type: ignore[no-untyped-def]
+    objective, edges, stores, terms, port_criterion, slots, movable, lattice, vectors, made, sliding,
+    space,
+):  # fmt: skip
+    """The options of an opened choice: see `slides.listed` and `slides.fill_options`."""
+    cost, own, _, _, _, _, _ = made
+    pairs, inside, project, whole, moved, offset, port_constant, _ = sliding
+    options = listed(edges, stores, terms, lattice, movable)
+    option_cost, option_own = fill_options(
+        objective, options, pairs, edges, port_criterion, vectors[-1], vectors, inside, project,
+        lattice, whole, moved, offset, cost, own, port_constant, slots, space,
+    )  # fmt: skip
+    return options, option_cost, option_own
 
 
 @kernel

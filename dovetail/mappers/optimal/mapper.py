@@ -37,6 +37,9 @@ SHORT = 200
 LABELS = 1 << 16
 """Labels kept at most in a round."""
 
+FIRST = 4
+"""Spatial choices that are searched for a first solution before all are bounded."""
+
 CHUNK = 16
 """Spatial choices that are bounded between two looks at the clock."""
 
@@ -106,11 +109,11 @@ class _Family:
         self.bounds: Reals = quick[:, 0].copy()
         self.compute: Reals = quick[:, 1].copy()
 
-    def screen(self, chosen: Ints) -> None:
+    def screen(self, chosen: Ints, level: int) -> None:
         """Raises the bounds of some choices."""
-        run, p = self.run, self.problem
+        run = self.run
         bounds, run.space.reals, run.space.numbers = screen.screened(
-            run.objective, self.extents, self.counts[chosen], *self.rest, p.limits,
+            run.objective, self.extents, self.counts[chosen], *self.rest, level,
             self.bounds[chosen], run.target, run.space.reals, run.space.numbers,
         )  # fmt: skip
         self.bounds[chosen] = bounds
@@ -120,18 +123,21 @@ class _Family:
         run, p = self.run, self.problem
         choice = self.counts[i]
         lattice, count = axes(choices.temporal_extents(self.extents, choice))
-        tables_size, bounds_size, numbers = choices.room(
+        tables_size, slides_size, bounds_size, numbers = choices.room(
             lattice, count, p.edges, p.stores, p.terms, len(self.extents), p.movable, p.criteria
         )
-        run.space.fit(tables_size + bounds_size, numbers)
+        run.space.fit(tables_size + slides_size + bounds_size, numbers)
         lattice, vectors, made, sliding = choices.opened(
             run.objective, self.extents, choice, *self.rest, run.space.reals, run.space.numbers
         )
         cost, own, tiles, widths, constants, floor, finished = made
-        options, option_cost, option_own, _ = sliding
+        options, option_cost, option_own = choices.slide(
+            run.objective, p.edges, p.stores, p.terms, p.port_criterion, p.slots, p.movable, lattice,
+            vectors, made, sliding, run.space.reals[tables_size:],
+        )  # fmt: skip
         rest = choices.all_remaining(
             run.objective, cost, options, option_cost, p.slots, True, lattice, p.movable,
-            run.space.reals[tables_size:],
+            run.space.reals[tables_size + slides_size :],
         )  # fmt: skip
         root = float(search.root_bound(run.objective, constants, floor, p.limits, p.slots, rest))
         self.bounds[i] = max(self.bounds[i], root)
@@ -169,7 +175,7 @@ class _Family:
                     run.best = best
                     cuts = cuts_of(p, vectors, chain)
                     run.mapping = mapping_of(run.einsum, run.accelerator, p.levels, choice, cuts)
-                if used and run.late:
+                if used and run.late and run.mapping is not None:
                     return
             self.bounds[i] = max(self.bounds[i], min(left_out, run.best))
             if left_out >= run.target:
@@ -209,27 +215,38 @@ def _explore(run: _Search, families: list[_Family]) -> float:
     index = np.concatenate([np.arange(size) for size in sizes])
     compute = np.concatenate([family.compute for family in families])
     bounds = np.concatenate([family.bounds for family in families])
-    done = np.zeros(len(owner), np.bool_)
-    # Something good first: the fewest cycles, of these the least bound.
-    for i in np.lexsort((bounds, compute)):
+    level = np.full(len(owner), screen.QUICK)
+
+    def solve(i: int) -> None:
         families[owner[i]].solve(int(index[i]))
-        done[i] = True
+        level[i] = screen.SOLVED
         bounds[i] = families[owner[i]].bounds[index[i]]
-        if run.mapping is not None or run.late:
+
+    if run.objective == tables.LATENCY:
+        # Something good first: the fewest cycles, of these the least bound.
+        for i in np.lexsort((bounds, compute))[:FIRST]:
+            solve(int(i))
+            if run.mapping is not None:
+                break
+    while not run.late:
+        left = np.flatnonzero((level < screen.SOLVED) & (bounds < run.target))
+        if not len(left):
             break
-    order = np.argsort(bounds, kind="stable")
-    order = order[~done[order]]
-    for start in range(0, len(order), CHUNK):
-        part = order[start : start + CHUNK]
-        if bounds[part[0]] >= run.target or run.late:
-            break
-        for f in np.unique(owner[part]):
-            here = part[owner[part] == f]
-            families[f].screen(index[here])
-            bounds[here] = families[f].bounds[index[here]]
-    for i in order[np.argsort(bounds[order], kind="stable")]:
-        if bounds[i] >= run.target or run.late:
-            break
-        families[owner[i]].solve(int(index[i]))
-        bounds[i] = families[owner[i]].bounds[index[i]]
+        few = left[np.argpartition(bounds[left], min(CHUNK, len(left)) - 1)[:CHUNK]]
+        few = few[np.argsort(bounds[few], kind="stable")]
+        now = level[few[0]]
+        if now == screen.FINE:
+            solve(int(few[0]))
+            continue
+        few = few[(level[few] == now) & (owner[few] == owner[few[0]])]
+        family = families[owner[few[0]]]
+        family.screen(index[few], now + 1)
+        bounds[few] = family.bounds[index[few]]
+        level[few] += 1
+    if run.mapping is None:
+        for i in np.argsort(bounds, kind="stable"):
+            if level[i] < screen.SOLVED and math.isfinite(bounds[i]):
+                solve(int(i))
+                if run.mapping is not None:
+                    break
     return float(min(bounds.min(), run.best))

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from dovetail.mappers.optimal.bounds import coarse, state_count
+from dovetail.mappers.optimal.bounds import coarse, remaining, state_count
 from dovetail.mappers.optimal.choice import (
-    all_remaining,
     opened,
     room,
     served,
+    slide,
     temporal_extents,
 )
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, cells
-from dovetail.mappers.optimal.search import root_bound, value
+from dovetail.mappers.optimal.search import value
 from dovetail.mappers.optimal.tables import (
     ACCESS, ENERGY, FREE, LATENCY, LOWER, OPERAND, PORT, READ_PJ, READ_RATE, UPPER, WRITE_PJ,
     WRITE_RATE, box,
 )  # fmt: skip
 from dovetail.mappers.optimal.workspace import carve
+
+
+QUICK, COARSE, FINE, SOLVED = range(4)
 
 
 @kernel
@@ -124,9 +127,9 @@ def quick_bounds(  # type: ignore[no-untyped-def]
 
 @kernel
 def coarse_bound(  # type: ignore[no-untyped-def]
-    objective, temporal, cost, vectors, constants, floor, slots, movable, space
+    objective, temporal, cost, vectors, constants, floor, slots, movable, best, space
 ):  # fmt: skip
-    """A bound over cells of points, see `bounds.coarse`."""
+    """A bound over cells of points, see `bounds.coarse`; it may stop early above `best`."""
     axes, count, where = cells(temporal, vectors)
     boundaries = cost.shape[1]
     least, space = carve(space, boundaries * count)
@@ -141,13 +144,37 @@ def coarse_bound(  # type: ignore[no-untyped-def]
         for k in range(1, constants.size - slots):
             rest = coarse(cost[k], axes, where, movable, least, result)
             latency = max(latency, constants[k] + rest)
+            if value(objective, energy, latency) >= best:
+                break
+    return value(objective, energy, latency)
+
+
+@kernel
+def fine_bound(  # type: ignore[no-untyped-def]
+    objective, cost, options, option_cost, constants, floor, slots, lattice, movable, best, space
+):  # fmt: skip
+    """A bound over all points, see `bounds.remaining`; it may stop early above `best`."""
+    count = cost.shape[2]
+    states = state_count(movable)
+    result, _ = carve(space, states * count)
+    result = result.reshape((states, count))
+    energy, latency = 0.0, floor
+    if objective != LATENCY:
+        remaining(cost[0], options, option_cost[0], lattice, movable, result)
+        energy = constants[0] + result[0, 0]
+    if objective != ENERGY:
+        for k in range(1, constants.size - slots):
+            remaining(cost[k], options, option_cost[k], lattice, movable, result)
+            latency = max(latency, constants[k] + result[0, 0])
+            if value(objective, energy, latency) >= best:
+                break
     return value(objective, energy, latency)
 
 
 @kernel
 def screened(  # type: ignore[no-untyped-def]
     objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
-    reads_zeros, port_criterion, criteria, slots, movable, limits, quick, best, space, numbers,
+    reads_zeros, port_criterion, criteria, slots, movable, level, quick, best, space, numbers,
 ):  # fmt: skip
     """Bounds of choices before anything is placed.
 
@@ -155,7 +182,7 @@ def screened(  # type: ignore[no-untyped-def]
         objective: and what follows up to `slots`: see `choice.opened`.
         choices: spatial counts, (choices, dimensions, ranks).
         movable: boundaries of each operand, (3,).
-        limits: bits of the shared stores, (slots,).
+        level: COARSE or FINE.
         quick: bounds known so far, (choices,); what reaches `best` is not looked at.
         best: value to undercut.
         space: workspace of reals.
@@ -170,28 +197,31 @@ def screened(  # type: ignore[no-untyped-def]
             continue
         temporal = temporal_extents(extents, choices[i])
         lattice, count = axes(temporal)
-        tables, bounds, wholes = room(
+        tables, slides, bounds, wholes = room(
             lattice, count, edges, stores, terms, extents.size, movable, criteria
         )
-        if space.size < tables + bounds:
-            space = np.empty(2 * (tables + bounds))
+        if space.size < tables + slides + bounds:
+            space = np.empty(tables + slides + bounds)
         if numbers.size < wholes:
-            numbers = np.empty(2 * wholes, np.int64)
+            numbers = np.empty(wholes, np.int64)
         _, vectors, made, sliding = opened(
             objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
             sum_bits, reads_zeros, port_criterion, criteria, slots, movable, space, numbers,
         )  # fmt: skip
         cost, _, _, _, constants, floor, _ = made
-        options, option_cost, _, least = sliding
-        if coarse_bound(
-            objective, temporal, least, vectors, constants, floor, slots,
-            movable, space[tables:],
-        ) >= best:  # fmt: skip
-            result[i] = best
-            continue
-        rest = all_remaining(
-            objective, cost, options, option_cost, slots, False, lattice, movable, space[tables:]
-        )
-        root = root_bound(objective, constants, floor, limits, slots, rest)
-        result[i] = max(result[i], root)
+        if level == COARSE:
+            bound = coarse_bound(
+                objective, temporal, sliding[-1], vectors, constants, floor, slots, movable, best,
+                space[tables:],
+            )  # fmt: skip
+        else:
+            options, option_cost, _ = slide(
+                objective, edges, stores, terms, port_criterion, slots, movable, lattice, vectors,
+                made, sliding, space[tables:],
+            )  # fmt: skip
+            bound = fine_bound(
+                objective, cost, options, option_cost, constants, floor, slots, lattice, movable,
+                best, space[tables + slides :],
+            )  # fmt: skip
+        result[i] = max(result[i], bound)
     return result, space, numbers

@@ -93,134 +93,195 @@ def fresh(vector, spatial, above, terms, rank):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_options(  # type: ignore[no-untyped-def]
-    objective, options, edges, stores, terms, bits, sum_bits, reads_zeros, port_criterion, extents,
-    spatial, instances, outside, vectors, inside, project, lattice, cost, own, port_constant, slots,
-    space,
-):  # fmt: skip
-    """Costs of all options at all points, infinite where they do not fit.
-
-    Returns:
-        Costs (criteria, options, points), busiest ports of their own (options, points), and a
-        lower bound of what every boundary costs, sliding or not, shaped as `cost`.
-    """
-    criteria, movable, count = cost.shape
-    number = options.shape[0]
-    result, space = carve(space, criteria * number * count)
-    result = result.reshape((criteria, number, count))
-    busiest, space = carve(space, number * count)
-    busiest = busiest.reshape((number, count))
-    if number == 0:
-        return result, busiest, cost
-    least, space = carve(space, cost.size)
-    least = least.reshape(cost.shape)
-    least[:] = cost
-    edge_of = np.zeros(movable, np.int64)
+def pairs_of(edges, stores, terms, extents):  # type: ignore[no-untyped-def]
+    """Movable boundaries with the ranks whose loops slide them, (pairs, 3): edge, boundary, rank."""
+    found = np.zeros((edges.shape[0] * extents.size, 3), np.int64)
+    used = 0
     b = -1
     for e in range(edges.shape[0]):
         b += edges[e, FREE]
-        if edges[e, FREE]:
-            edge_of[b] = e
-    total = 1.0
-    for rank in range(extents.size):
-        total *= extents[rank]
-    whole = np.zeros((TERMS, count))
-    moving = np.zeros((TERMS, count))
-    offset = np.zeros((TERMS, count))
+        for rank in range(extents.size):
+            if extents[rank] > 1 and slides_over(edges[e], stores, terms, rank):
+                found[used, 0], found[used, 1], found[used, 2] = e, b, rank
+                used += 1
+    return found[:used].copy()
+
+
+@kernel
+def rates(  # type: ignore[no-untyped-def]
+    objective, pairs, edges, stores, terms, bits, sum_bits, reads_zeros, spatial, instances, outside,
+    vectors, project, space,
+):  # fmt: skip
+    """What a whole tile, and what a tile moved by one, costs at the points' relevant parts.
+
+    Args:
+        objective: and what follows, `pairs` apart: see `tables.fill`.
+        pairs: see `pairs_of`.
+
+    Returns:
+        Slopes of whole tiles, slopes of moved ones, offsets, (pairs, terms, points) each, and the
+        rest of the workspace.
+    """
+    count = vectors.shape[0]
+    used = 1 if objective == ENERGY else TERMS
+    size = len(pairs) * used * count
+    shape = (len(pairs), used, count)
+    whole, space = carve(space, size)
+    whole = whole.reshape(shape)
+    moved, space = carve(space, size)
+    moved = moved.reshape(shape)
+    offset, space = carve(space, size)
+    offset = offset.reshape(shape)
     slope, shift = np.zeros(TERMS), np.zeros(TERMS)
-    for o in range(number):
-        first, many, jump = options[o, FIRST], options[o, MANY], options[o, SHIFT]
-        rank, trips = options[o, OVER], options[o, TRIPS]
-        result[:, o] = 0.0
-        busiest[o] = 0.0
-        for member in range(first, first + many):
-            edge = edges[edge_of[member]]
-            if member > first and not slides_over(edge, stores, terms, rank):
-                for k in range(criteria):
-                    for n in range(count):
-                        result[k, o, n] += cost[k, member, n]
-                for n in range(count):
-                    busiest[o, n] = max(busiest[o, n], own[member, n])
+    for i in range(len(pairs)):
+        edge, rank = edges[pairs[i, 0]], pairs[i, 2]
+        operand, upper, lower = edge[OPERAND], edge[UPPER], edge[LOWER]
+        above, below, index = spatial[upper], spatial[lower], terms[operand]
+        for n in range(count):
+            if project[operand, n] != n:
                 continue
-            operand, upper, lower = edge[OPERAND], edge[UPPER], edge[LOWER]
-            for n in range(count):
-                if project[operand, n] != n:
-                    continue
-                union = box(vectors[n], spatial[upper], terms[operand])
-                tile = box(vectors[n], spatial[lower], terms[operand])
-                new_union = fresh(vectors[n], spatial[upper], spatial[upper], terms[operand], rank)
-                new_tile = fresh(vectors[n], spatial[lower], spatial[upper], terms[operand], rank)
-                affine(
-                    objective, slope, shift, operand, stores[upper], stores[lower], new_union,
-                    new_tile, instances[upper], instances[lower], outside[upper], 1.0, 1,
-                    bits[operand], sum_bits, reads_zeros,
-                )  # fmt: skip
-                moving[:, n] = slope
+            for part in range(2):
+                if part:
+                    union = fresh(vectors[n], above, above, index, rank)
+                    tile = fresh(vectors[n], below, above, index, rank)
+                else:
+                    union, tile = box(vectors[n], above, index), box(vectors[n], below, index)
                 affine(
                     objective, slope, shift, operand, stores[upper], stores[lower], union, tile,
                     instances[upper], instances[lower], outside[upper], 1.0, 1, bits[operand],
                     sum_bits, reads_zeros,
                 )  # fmt: skip
-                whole[:, n] = slope
-                offset[:, n] = shift
-            for n in range(count):
-                base = project[operand, n]
-                times = total / inside[n]
-                starts = times / trips
-                if objective != LATENCY:
-                    result[0, o, n] += (
-                        starts * whole[0, base] + (times - starts) * moving[0, base]
-                        + offset[0, base]
-                    )  # fmt: skip
-                if objective != ENERGY:
-                    result[1, o, n] += (
-                        starts * whole[1, base] + (times - starts) * moving[1, base]
-                        + offset[1, base]
-                    )  # fmt: skip
-                    for p in range(4):
-                        port = edge[PORT + p]
-                        if port < 0:
-                            continue
-                        t = PORT_TERM + p
-                        busy = starts * whole[t, base] + (times - starts) * moving[t, base]
-                        if port_criterion[port] >= 0:
-                            result[port_criterion[port], o, n] += busy
-                            continue
-                        for q in range(p + 1, 4):
-                            if edge[PORT + q] == port:
-                                t = PORT_TERM + q
-                                busy += starts * whole[t, base] + (times - starts) * moving[t, base]
-                        busiest[o, n] = max(busiest[o, n], busy + port_constant[port])
-                for k in range(criteria - slots, criteria):
-                    result[k, o, n] += cost[k, member, n]
-                if cost[needed(objective), member, n] == np.inf:
-                    result[:, o, n] = np.inf
+                for t in range(used):
+                    if part:
+                        moved[i, t, n] = slope[t]
+                    else:
+                        whole[i, t, n], offset[i, t, n] = slope[t], shift[t]
+    return whole, moved, offset, space
+
+
+@kernel
+def slid(term, i, base, times, trips, whole, moved, offset):  # type: ignore[no-untyped-def]
+    """What crosses a boundary below a loop of so many trips."""
+    starts = times / trips
+    return starts * whole[i, term, base] + (times - starts) * moved[i, term, base] + offset[
+        i, term, base
+    ]
+
+
+@kernel
+def add_slid(  # type: ignore[no-untyped-def]
+    objective, target, busiest, edge, n, i, base, times, trips, whole, moved, offset,
+    port_criterion, port_constant,
+):  # fmt: skip
+    """Adds a sliding boundary to the criteria of a point; returns its busiest port of its own."""
+    if objective != LATENCY:
+        target[0] += slid(0, i, base, times, trips, whole, moved, offset)
+    if objective == ENERGY:
+        return busiest
+    target[1] += slid(1, i, base, times, trips, whole, moved, offset)
+    for p in range(4):
+        port = edge[PORT + p]
+        if port < 0:
+            continue
+        busy = slid(PORT_TERM + p, i, base, times, trips, whole, moved, offset)
+        if port_criterion[port] >= 0:
+            target[port_criterion[port]] += busy
+        else:
+            # What slides is a factor: nothing of it goes up, so no port is used both ways.
+            busiest = max(busiest, busy + port_constant[port])
+    return busiest
+
+
+@kernel
+def least_costs(  # type: ignore[no-untyped-def]
+    objective, pairs, edges, port_criterion, extents, vectors, inside, project, whole, moved, offset,
+    cost, port_constant, space,
+):  # fmt: skip
+    """A lower bound of what every boundary costs at every point, sliding or not, as `cost`."""
+    if len(pairs) == 0:
+        return cost, space
+    criteria, _, count = cost.shape
+    least, space = carve(space, cost.size)
+    least = least.reshape(cost.shape)
+    least[:] = cost
+    total = 1.0
+    for rank in range(extents.size):
+        total *= extents[rank]
+    here = np.zeros(criteria)
+    for i in range(len(pairs)):
+        edge, b, rank = edges[pairs[i, 0]], pairs[i, 1], pairs[i, 2]
         for n in range(count):
-            valid = n + jump < count
-            for a in range(lattice.shape[0]):
-                if lattice[a, RANK] == rank:
-                    size, step = lattice[a, POWER] + 1, lattice[a, STEP]
-                    after = (n + jump) // step % size
-                    valid = valid and after == n // step % size + jump_of(trips, lattice[a, PRIME])
-            if not valid:
-                result[:, o, n] = np.inf
-            elif many == 1:
+            trips = extents[rank] // vectors[n, rank]
+            if trips == 1:
+                continue
+            here[:] = 0.0
+            add_slid(
+                objective, here, 0.0, edge, n, i, project[edge[OPERAND], n], total / inside[n],
+                trips, whole, moved, offset, port_criterion, port_constant,
+            )  # fmt: skip
+            for k in range(criteria):
+                # Infinite stays infinite: the tile does not fit.
+                if here[k] < least[k, b, n] < np.inf:
+                    least[k, b, n] = here[k]
+    return least, space
+
+
+@kernel
+def fill_options(  # type: ignore[no-untyped-def]
+    objective, options, pairs, edges, port_criterion, extents, vectors, inside, project, lattice,
+    whole, moved, offset, cost, own, port_constant, slots, space,
+):  # fmt: skip
+    """Costs of all options at all points, infinite where they do not fit.
+
+    Returns:
+        Costs (criteria, options, points) and busiest ports of their own (options, points).
+    """
+    criteria, _, count = cost.shape
+    number = options.shape[0]
+    result, space = carve(space, criteria * number * count)
+    result = result.reshape((criteria, number, count))
+    busiest, space = carve(space, number * count)
+    busiest = busiest.reshape((number, count))
+    total = 1.0
+    for rank in range(extents.size):
+        total *= extents[rank]
+    here = np.zeros(criteria)
+    for o in range(number):
+        first, many, jump = options[o, FIRST], options[o, MANY], options[o, SHIFT]
+        rank, trips = options[o, OVER], options[o, TRIPS]
+        for n in range(count):
+            fits = vectors[n, rank] * trips <= extents[rank]
+            fits = fits and extents[rank] % (vectors[n, rank] * trips) == 0
+            if not fits:
                 for k in range(criteria):
-                    least[k, first, n] = min(least[k, first, n], result[k, o, n])
-    return result, busiest, least
+                    result[k, o, n] = np.inf
+                busiest[o, n] = np.inf
+                continue
+            here[:] = 0.0
+            busy = 0.0
+            for member in range(first, first + many):
+                pair = -1
+                for i in range(len(pairs)):
+                    if pairs[i, 1] == member and pairs[i, 2] == rank:
+                        pair = i
+                if pair < 0:
+                    for k in range(criteria):
+                        here[k] += cost[k, member, n]
+                    busy = max(busy, own[member, n])
+                    continue
+                edge = edges[pairs[pair, 0]]
+                busy = add_slid(
+                    objective, here, busy, edge, n, pair, project[edge[OPERAND], n],
+                    total / inside[n], trips, whole, moved, offset, port_criterion, port_constant,
+                )  # fmt: skip
+                for k in range(criteria - slots, criteria):
+                    here[k] += cost[k, member, n]
+                if cost[1 if objective == LATENCY else 0, member, n] == np.inf:
+                    for k in range(criteria):
+                        here[k] = np.inf
+            for k in range(criteria):
+                result[k, o, n] = here[k]
+            busiest[o, n] = busy
+    return result, busiest
 
 
-@kernel
-def needed(objective):  # type: ignore[no-untyped-def]
-    """A criterion that the objective has."""
-    return 1 if objective == LATENCY else 0
-
-
-@kernel
-def jump_of(trips, prime):  # type: ignore[no-untyped-def]
-    """Power of a prime in a number."""
-    power = 0
-    while trips % prime == 0:
-        trips //= prime
-        power += 1
-    return power
