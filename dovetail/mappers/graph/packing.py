@@ -209,6 +209,8 @@ class _Search:
             address = self.pinned.get(i, floor[i])
             if not max(level, floor[i]) <= address < limit:
                 continue
+            if address + self.blocks[i].size > self.capacity:
+                continue
             if i in self.pinned:
                 found.append((address, i))
             elif self.blocks[i] not in shapes and self._clears(placed, i, address):

@@ -62,6 +62,10 @@ def faults(problem: Problem, plan: Plan) -> list[str]:
         return ["the order does not run every operator once"]
     if len(plan.addresses) != len(plan.stays):
         return [f"{len(plan.stays)} stays have {len(plan.addresses)} addresses"]
+    for stay in plan.stays:
+        inside = 0 <= stay.start <= stay.end < len(plan.order)
+        if not inside or not 0 <= stay.item < len(problem.items):
+            return [f"{stay} lies outside the problem"]
     return [*_stay_faults(problem, plan), *_step_faults(problem, plan)]
 
 
@@ -71,10 +75,6 @@ def _stay_faults(problem: Problem, plan: Plan) -> list[str]:
     created = {op: t for t, op in enumerate(plan.order)}
     by_item: dict[int, list[tuple[int, int]]] = {}
     for stay in plan.stays:
-        if not 0 <= stay.item < len(problem.items) or not 0 <= stay.start <= stay.end < len(
-            created
-        ):
-            return [f"stay {stay} lies outside the problem"]
         by_item.setdefault(stay.item, []).append((stay.start, stay.end))
     for a, item in enumerate(problem.items):
         times = sorted(by_item.get(a, []))
@@ -97,8 +97,6 @@ def _stay_faults(problem: Problem, plan: Plan) -> list[str]:
 def _step_faults(problem: Problem, plan: Plan) -> list[str]:
     """Faults of single steps: operands on chip, capacity, overlap."""
     found = []
-    if any(stay.item >= len(problem.items) for stay in plan.stays):
-        return []
     for t, resident in enumerate(_steps(problem, plan)):
         op = plan.order[t]
         present = {a for a, _, _ in resident}
