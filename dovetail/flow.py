@@ -19,6 +19,7 @@ __all__ = [
     "check_fidelity",
     "family_of",
     "map_network",
+    "map_scheduled",
     "read_report",
     "simulate",
     "timings",
@@ -72,6 +73,20 @@ def map_network(
     """
     wanted = request or Request(objective, mapper)
     return family_of(accelerator).map_network(network, accelerator, wanted)
+
+
+def map_scheduled(network: Network, accelerator: Accelerator, request: Request) -> Mapped:
+    """Lays a network onto an accelerator by the request's schedule.
+
+    Raises:
+        AcceleratorError, MappingError, UnknownNameError: see `map_network`; a MappingError too if
+            the family has no such schedule.
+    """
+    if request.schedule == "serial" and request.scratchpad_kib is None:
+        return family_of(accelerator).map_network(network, accelerator, request)
+    from dovetail.flows import schedules
+
+    return schedules.map_scheduled(network, accelerator, request)
 
 
 def read_report(mapped: Mapped, fidelity: str = "estimate") -> Report:

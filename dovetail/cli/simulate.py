@@ -70,12 +70,18 @@ def simulate_command(
         typer.Option(
             metavar="NAME",
             help="serial: operator by operator; fused: groups of operators tile by tile; cosma: "
-            "activations stay in a scratchpad. The latter two of spatial arrays.",
+            "activations stay in a scratchpad.",
         ),
     ] = "serial",
     scratchpad: Annotated[
         float | None,
-        typer.Option(metavar="KIB", help="Size of the scratchpad of --schedule cosma.", min=0.001),
+        typer.Option(
+            "--scratchpad-kib",
+            metavar="KIB",
+            help="Of --schedule cosma: what holds activations, beside the accelerator's memories.",
+            min=0.001,
+            show_default="as the largest of these",
+        ),
     ] = None,
     limit: Annotated[
         float | None,
@@ -138,11 +144,13 @@ def simulate_command(
     ] = False,
 ) -> None:
     """Simulate a network on an accelerator: cycles, stalls, traffic and energy per operator."""
-    from dovetail.flow import Request, check_fidelity, family_of, map_network
+    from dovetail.flow import Request, check_fidelity, family_of, map_scheduled
     from dovetail.networks.registry import load_network
 
     if trace is not None and fidelity != "cycle":
         raise FidelityError("--trace shows a simulation: add --fidelity cycle")
+    if trace is not None and schedule != "serial":
+        raise FidelityError("--trace shows operators one by one: leave out --schedule")
     if gates and trace is None:
         raise FidelityError("--gates shows instructions in a trace: add --trace FILE")
     outputs = {"--json": json_path, "--csv": csv_path, "--trace": trace}
@@ -153,11 +161,8 @@ def simulate_command(
     if gates:
         _require_gates(chosen)
     given = _mappings(mapping, net, chosen) if mapping is not None else {}
-    mapped = map_network(
-        net,
-        chosen,
-        request=Request(objective, mapper, seed, limit, given, workers, schedule, scratchpad),
-    )
+    request = Request(objective, mapper, seed, limit, given, workers, schedule, scratchpad)
+    mapped = map_scheduled(net, chosen, request)
     report = mapped.report(fidelity)
     if json_path is not None:
         save_json(json_path, report.to_dict())
@@ -168,6 +173,8 @@ def simulate_command(
     if "-" not in (json_path, csv_path):
         show(*report_table(report, top, console().width))
         print(f"\n{summary(report)}\n{deployment(net, chosen)}")
+        if schedule == "cosma":
+            print(mapped.note())  # type: ignore[attr-defined]  # that of MappedResident
 
 
 def _mappings(path: str, network: Network, accelerator: Accelerator) -> dict[str, Mapping]:

@@ -26,7 +26,8 @@ class Request:
         schedule: `serial`: one operator after the other, all tensors through off-chip memory;
             `fused`: groups of operators run tile by tile (`dovetail.mappers.fusion`); `cosma`:
             activations stay in a scratchpad (`dovetail.mappers.graph`).
-        scratchpad_kib: size of that scratchpad, for `cosma`.
+        scratchpad_kib: size of that scratchpad, for `cosma`; None for as much as the accelerator's
+            largest memories have.
     """
 
     objective: str = "latency"
@@ -46,8 +47,8 @@ class Request:
         """
         if self.schedule != "serial":
             raise MappingError(
-                f"schedule '{self.schedule}': the {family} family runs one operator after the "
-                "other; the spatial family has others"
+                f"schedule '{self.schedule}': the {family} family runs operators one by one; "
+                "the spatial family has others"
             )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dovetail.arch.spatial import FIDELITIES, SpatialArray
 from dovetail.errors import MappingError, UnknownNameError
 from dovetail.flows import check_fidelity, check_legal
-from dovetail.flows.base import Mapped, Request
+from dovetail.flows.base import Request
 from dovetail.ir.mapping import Mapping as Nest
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Einsum, Operator
@@ -35,15 +35,12 @@ class MappedSpatial:
         accelerator: what computes it.
         plan: engines and fusion.
         found: mapping and cost of every Einsum, by operator.
-        residents: the array as an operator sees it, some of whose tensors stay in the scratchpad
-            of the schedule `cosma`; by operator.
     """
 
     network: Network
     accelerator: SpatialArray
     plan: Schedule
     found: Mapping[str, Found]
-    residents: Mapping[str, SpatialArray] = field(default_factory=dict)
 
     @property
     def mappings(self) -> dict[str, Nest]:
@@ -79,8 +76,7 @@ def placement_reports(mapped: MappedSpatial, placement: Placement) -> list[Opera
         return [view_report(op), *(view_report(fused) for fused in placement.fused)]
     if op.einsum is not None:
         found = mapped.found[op.name]
-        array = mapped.residents.get(op.name, mapped.accelerator)
-        return array_reports(placement, array, found.cost, found.mapping, found.gap)
+        return array_reports(placement, mapped.accelerator, found.cost, found.mapping, found.gap)
     read, written = streamed_bits(mapped.network, placement, mapped.accelerator)
     return vector_reports(placement, mapped.accelerator, read, written)
 
@@ -213,13 +209,14 @@ class SpatialFamily:
         """Names of the mappers, the default first."""
         return names()
 
-    def map_network(self, network: Network, accelerator: SpatialArray, request: Request) -> Mapped:
-        """Lays a network onto a design; see `map_network`, and `dovetail.flows.schedules`."""
-        if request.schedule == "serial":
-            return map_network(network, accelerator, request)
-        from dovetail.flows.schedules import map_scheduled
+    def map_network(
+        self, network: Network, accelerator: SpatialArray, request: Request
+    ) -> MappedSpatial:
+        """Lays a network onto a design; see `map_network`.
 
-        return map_scheduled(network, accelerator, request)
+        Other schedules than `serial` are those of `dovetail.flows.schedules`.
+        """
+        return map_network(network, accelerator, request)
 
 
 FAMILY = SpatialFamily()

@@ -185,3 +185,34 @@ def test_a_search_over_a_spatial_array_records_and_resumes() -> None:
     np.testing.assert_array_equal(whole.designs, parts.designs)
     np.testing.assert_array_equal(whole.evaluation.objectives, parts.evaluation.objectives)
     assert "no systolic arrays: nothing to build" in run("build", "whole.db#0").complaint
+
+
+def test_schedules_keep_tensors_on_chip() -> None:
+    arguments = ("simulate", "resnet8", "-a", "tpu_like", "--mapper", "random")
+    serial = json.loads(succeed(*arguments, "--json", "-"))
+    for schedule in ("fused", "cosma"):
+        report = json.loads(succeed(*arguments, "--schedule", schedule, "--json", "-"))
+        moved = sum(report["total"]["dram_bytes"].values())
+        assert moved < sum(serial["total"]["dram_bytes"].values())
+        assert report["total"]["macs"] == serial["total"]["macs"]
+    out = succeed("simulate", "resnet8", "--schedule", "cosma", "--scratchpad-kib", 64)
+    assert "activations stay in a scratchpad of 64 KiB: 0 non-compulsory bytes (proven" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("--schedule", "cosma", "--scratchpad-kib", 1),
+            "scratchpad of 1024 B cannot run operator",
+        ),
+        (("--scratchpad-kib", 1), "--scratchpad-kib: goes with --schedule cosma"),
+        (("--schedule", "cosma", "-a", "hda"), "schedule 'cosma': the system family"),
+        (
+            ("--schedule", "cosma", "--fidelity", "cycle", "--trace", "t.json"),
+            "--trace shows operators one by one: leave out --schedule",
+        ),
+    ],
+)
+def test_schedules_that_cannot_be(arguments: tuple[object, ...], words: str) -> None:
+    assert words in run("simulate", "resnet8", *arguments).complaint
