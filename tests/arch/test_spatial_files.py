@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from dovetail.arch import presets
@@ -101,3 +104,9 @@ def test_memories_are_a_list(tmp_path, memories):
     text = GOOD[: GOOD.index("memories:")] + f"memories: {memories}\n"
     with pytest.raises(AcceleratorError, match=r"memories = .*: must be a list of 1 to 32"):
         load(tmp_path, text)
+
+
+def test_the_example_of_the_docs_is_a_legal_design(tmp_path):
+    page = Path(__file__).resolve().parents[2] / "docs" / "accelerators.md"
+    example = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0]
+    assert load(tmp_path, example).validate() == []
