@@ -85,7 +85,7 @@ def _names(problem: Problem) -> list[list[str]]:
 
 
 def keep_on_chip(
-    report: Report, network: Network, kept: Residency, *, pj_per_byte: float
+    report: Report, network: Network, kept: Residency, *, pj_per_byte: float, dram: str = "dram"
 ) -> Report:
     """The report of a network whose activations stay in a scratchpad between operators.
 
@@ -98,6 +98,7 @@ def keep_on_chip(
         network: what runs.
         kept: see `residency`.
         pj_per_byte: energy of the scratchpad per byte read or written.
+        dram: name of the off-chip memory among the components of energy.
 
     Raises:
         MappingError: if the report is of another network.
@@ -111,14 +112,14 @@ def keep_on_chip(
         raise MappingError(
             f"a report with operator '{missing[0]}' is not one of network '{network.name}'"
         )
-    first = {name: _kept(network, kept, rows, pj_per_byte) for name, rows in groups.items()}
+    first = {name: _kept(network, kept, rows, pj_per_byte, dram) for name, rows in groups.items()}
     return replace(
         report, operators=tuple(first[r.name] if not r.fused_into else r for r in report.operators)
     )
 
 
 def _kept(
-    network: Network, kept: Residency, rows: Sequence[OperatorReport], pj_per_byte: float
+    network: Network, kept: Residency, rows: Sequence[OperatorReport], pj_per_byte: float, dram: str
 ) -> OperatorReport:
     """The first row of a group of fused operators, with the traffic that is left."""
     main = next(row for row in rows if not row.fused_into)
@@ -143,7 +144,7 @@ def _kept(
     left["output"] = (
         min(left.get("output", 0), _bytes(network, kept, last)) if last in kept.stored else 0
     )
-    return _moved(main, left, pj_per_byte)
+    return _moved(main, left, pj_per_byte, dram)
 
 
 def _fetched(
@@ -160,14 +161,16 @@ def _bytes(network: Network, kept: Residency, tensor: str) -> int:
     return -(-network.tensor[tensor].elements * kept.bits // 8)
 
 
-def _moved(main: OperatorReport, left: dict[str, int], pj_per_byte: float) -> OperatorReport:
+def _moved(
+    main: OperatorReport, left: dict[str, int], pj_per_byte: float, dram: str
+) -> OperatorReport:
     """The row with less DRAM traffic, and the rest of it in the scratchpad."""
     old = main.dram_bytes
     read = sum(old[way] - left[way] for way in old if way != "output")
     written = old.get("output", 0) - left["output"]
     share = sum(left.values()) / sum(old.values())
     energy = dict(main.energy_pj)
-    energy["dram"] = energy.get("dram", 0.0) * share
+    energy[dram] = energy.get(dram, 0.0) * share
     energy["scratchpad"] = (read + written) * pj_per_byte
     sram = {**main.sram_bytes, "scratchpad_read": read, "scratchpad_write": written}
     return replace(main, dram_bytes=left, sram_bytes=sram, energy_pj=energy)

@@ -105,8 +105,15 @@ def _schedule(problem: Problem, budget: int, effort: _Effort) -> Scheduled:
             left = (deadline - time.monotonic()) / (len(set(shapes)) - len(known))
             known[shape] = _solve(segment.problem, budget, replace(effort, seconds=max(0.5, left)))
     solved = [known[shape] for shape in shapes]
-    plan = _join(problem, parts, solved, budget, deadline)
     bound = sum(part.bound for part in solved)
+    whole = _join(problem, parts, solved)
+    plan = _placed(problem, whole, budget, deadline)
+    if plan is None:
+        whole = _solve_whole(problem, budget, effort, replace(whole, bound=bound))
+        bound = whole.bound
+        plan = _placed(problem, whole, budget, deadline)
+    if plan is None:
+        raise _none_found(problem, budget)
     return Scheduled(plan, replay(problem, plan), bound, time.monotonic() - begin)
 
 
@@ -126,7 +133,8 @@ def _solve(problem: Problem, budget: int, effort: _Effort) -> Part:
         best = cheaper(best, in_order(problem, budget, order, some))
         if best is not None and best.cost <= bound:
             return replace(best, bound=best.cost)
-    wide = sum(high - low + 1 for low, high in problem.windows) > MAX_CELLS // 10
+    cells = _cells(problem)
+    wide = cells > MAX_CELLS // 10
     if effort.exact:
         left = deadline - time.monotonic()
         draft = search(problem, budget, time_limit_s=left * (0.1 if wide else 0.4))
@@ -134,7 +142,6 @@ def _solve(problem: Problem, budget: int, effort: _Effort) -> Part:
         bound = max(bound, draft.bound_bytes)
     if (best is None or best.cost > bound) and (wide or not effort.exact):
         best = cheaper(best, improve(problem, budget, orders, best, effort.window, deadline))
-    cells = sum(high - low + 1 for low, high in problem.windows)
     if (best is None or best.cost > bound) and effort.exact and cells <= MAX_CELLS:
         found = _by_program(problem, budget, best, deadline)
         best, bound = cheaper(best, found), max(bound, found.bound)
@@ -149,11 +156,20 @@ def _least_cost(problem: Problem) -> int:
 
 def _found(problem: Problem, budget: int, best: Part | None) -> Part:
     if best is None or not best.order:
-        raise MappingError(
-            f"no schedule of '{problem.name}' in {budget} B was found in time: enlarge the "
-            f"scratchpad or the time limit"
-        )
+        raise _none_found(problem, budget)
     return best
+
+
+def _none_found(problem: Problem, budget: int) -> MappingError:
+    return MappingError(
+        f"no schedule of '{problem.name}' in {budget} B was found in time: enlarge the scratchpad "
+        f"or the time limit"
+    )
+
+
+def _cells(problem: Problem) -> int:
+    """Steps at which operators can run, over all operators."""
+    return sum(high - low + 1 for low, high in problem.windows)
 
 
 def _by_program(problem: Problem, budget: int, best: Part | None, deadline: float) -> Part:
@@ -163,23 +179,40 @@ def _by_program(problem: Problem, budget: int, best: Part | None, deadline: floa
     return place_best(problem, budget, master, deadline) or Part((), frozenset(), 0, 0)
 
 
-def _join(
-    problem: Problem, parts: Sequence[Segment], solved: Sequence[Part], budget: int, deadline: float
-) -> Plan:
-    """Places all segments together."""
-    order = tuple(
-        s.operators[op] for s, part in zip(parts, solved, strict=True) for op in part.order
-    )
+def _join(problem: Problem, parts: Sequence[Segment], solved: Sequence[Part]) -> Part:
+    """The parts of all segments as one, whose placement is open."""
+    pairs = list(zip(parts, solved, strict=True))
+    order = tuple(segment.operators[op] for segment, part in pairs for op in part.order)
     dropped = frozenset(
         (segment.items[a], use + segment.uses_before(problem, segment.items[a]))
-        for segment, part in zip(parts, solved, strict=True)
+        for segment, part in pairs
         for a, use in part.dropped
     )
-    stays = stays_of(problem, order, dropped)
+    return Part(order, dropped, sum(p.cost for p in solved), sum(p.bound for p in solved))
+
+
+def _placed(problem: Problem, part: Part, budget: int, deadline: float) -> Plan | None:
+    stays = stays_of(problem, part.order, part.dropped)
     outcome = place(problem, stays, budget, deadline=max(deadline, time.monotonic() + 5.0))
     if outcome.addresses is None:
-        raise MappingError(
-            f"the parts of '{problem.name}' have no common placement in {budget} B: enlarge the "
-            f"scratchpad"
-        )
-    return Plan(order, stays, outcome.addresses, budget)
+        return None
+    return Plan(part.order, stays, outcome.addresses, budget)
+
+
+def _solve_whole(problem: Problem, budget: int, effort: _Effort, joined: Part) -> Part:
+    """Solves without cutting, where the parts have placements but none in common.
+
+    The tensors that cross the cuts have one address on both sides, which is all that the segments
+    share. Their bounds still hold.
+    """
+    deadline = time.monotonic() + effort.seconds / 2
+    best = in_order(problem, budget, joined.order, deadline)
+    bound = joined.bound
+    if effort.fixed or all(low == high for low, high in problem.windows):
+        bound = max(bound, best.bound if best else 0)
+    elif (best is None or best.cost > bound) and effort.exact and _cells(problem) <= MAX_CELLS:
+        deadline = time.monotonic() + effort.seconds / 2
+        found = _by_program(problem, budget, best, deadline)
+        best, bound = cheaper(best, found), max(bound, found.bound)
+    best = _found(problem, budget, best)
+    return replace(best, bound=min(bound, best.cost))

@@ -14,9 +14,10 @@ from dovetail.mappers.graph.baselines import CHOOSERS, run_baseline
 from dovetail.mappers.graph.fixed import FixedMaster
 from dovetail.mappers.graph.free import FreeMaster
 from dovetail.mappers.graph.order import beam_order, peak_of
-from dovetail.mappers.graph.plan import bytes_of
+from dovetail.mappers.graph.plan import bytes_of, stays_of
 from dovetail.mappers.graph.search import search
 from tests.mappers.graph.graphs import brute_force, drops, orders, peak, problem, problems
+from tests.mappers.graph.literal import literal_optimum
 
 EXAMPLES = settings(max_examples=25, deadline=None)
 
@@ -67,8 +68,6 @@ def test_the_program_of_an_order_is_optimal_for_it(p: Problem, share: float) -> 
 
 
 def _fits(p: Problem, dropped: frozenset[tuple[int, int]], budget: int) -> bool:
-    from dovetail.mappers.graph.plan import stays_of
-
     stays = stays_of(p, p.default_order, dropped)
     loads = (
         sum(p.items[s.item].size for s in stays if s.start <= t <= s.end)
@@ -105,17 +104,32 @@ def test_no_baseline_beats_the_proven_optimum(p: Problem, share: float, chooser:
     assert found.traffic.bytes <= baseline.traffic.bytes
 
 
+def halves() -> Problem:
+    """Four bytes are alive at most, but no contiguous placement holds them.
+
+    t0 and t1 fill a half each, so that t2 and t3, which follow beside t1, share a half. As t5 ends
+    beside t6, t3 and t4 share one, too. But t2, t3 and t4 are alive together.
+    """
+    rows = [(2, 0, ()), (2, 0, (1,)), (1, 1, (2,)), (1, 1, (3,)), (1, 2, (3,)), (2, 3, (4,)),
+            (2, 4, ())]  # fmt: skip
+    return problem(*rows, operators=5)
+
+
 def test_where_no_contiguous_placement_exists_zero_is_refuted() -> None:
-    # Six bytes are alive at most, yet the fourth tensor finds only holes of one byte beside 2 + 2.
-    rows = [
-        (1, 0, (2,)), (2, 1, (4,)), (1, 2, (3,)), (2, 3, (6,)), (2, 4, (5,)), (1, 5, (6,)),
-        (1, 6, ()),
-    ]  # fmt: skip
-    p = problem(*rows, operators=7)
-    budget = minimum_peak(p).peak_bytes
-    found = schedule(p, budget)
+    p = halves()
+    peak = minimum_peak(p)
+    assert (peak.peak_bytes, peak.proven) == (4, True)
+    found = schedule(p, 4)
     assert found.proven
-    assert found.traffic.bytes == brute_force(p, budget)
+    assert found.traffic.bytes == brute_force(p, 4) == literal_optimum(p, 4) == 2
+    assert brute_force(p, 4, contiguous=False) == 0
+    assert schedule(p, 5).traffic.bytes == 0
+
+
+def test_a_fixed_order_refutes_it_too() -> None:
+    found = schedule(halves(), 4, order=range(5))
+    assert found.proven
+    assert found.traffic.bytes == 2
 
 
 def test_a_larger_scratchpad_never_costs_more() -> None:
