@@ -15,6 +15,7 @@ from dovetail.cli import (
     compare,
     listing,
     map,
+    patches,
     schedule,
     search,
     simulate,
@@ -35,7 +36,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with `dovetail demo`, or with `dovetail simulate resnet50`.",
 )
-for module in (simulate, map, schedule, sweep, compare, search, study, build, verify, listing):
+for module in (
+    simulate,
+    map,
+    schedule,
+    patches,
+    sweep,
+    compare,
+    search,
+    study,
+    build,
+    verify,
+    listing,
+):
     module.register(app)
 
 

@@ -57,7 +57,7 @@ class PatchSchedule:
     @property
     def overhead(self) -> float:
         """Multiply-accumulates computed again, relative to the whole network's."""
-        return self.extra_macs / self.macs
+        return self.extra_macs / max(1, self.macs)
 
 
 def patch_schedule(
