@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from dovetail.mappers.graph import Plan, Problem
 
 KIB = 1024
-LABELS = 40
-"""Largest stays that carry their tensor's name."""
+LABELS = 60
+"""Largest stays that carry their tensor's name, if it is not wider than they are."""
+
+LETTERS_PER_STEP = 2.5
 
 
 def plot_memory(problem: Problem, plan: Plan, path: str) -> None:
@@ -58,6 +60,8 @@ def plot_memory(problem: Problem, plan: Plan, path: str) -> None:
     rows.sort(key=lambda row: -problem.items[row[0].item].size * (row[0].end - row[0].start + 1))
     for stay, address in rows[:LABELS]:
         item = problem.items[stay.item]
+        if len(item.name) > LETTERS_PER_STEP * (stay.end - stay.start + 1):
+            continue
         axes.text(
             (stay.start + stay.end + 1) / 2,
             (address + item.size / 2) / KIB,

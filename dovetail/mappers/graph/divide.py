@@ -19,7 +19,7 @@ from dovetail.mappers.graph.search import search_windows
 WINDOW = 16
 """Operators per window."""
 
-MAX_STALE = 2
+MAX_STALE = 5
 """Passes in a row without a better schedule after which an order is left."""
 
 
@@ -64,11 +64,13 @@ def _passes(
     window: int,
     deadline: float,
 ) -> Part | None:
+    """Passes until several in a row, each with windows of another size, bring nothing."""
+    sizes = (window, window + window // 2, max(2, window // 2))
     stale = turn = 0
     while stale < MAX_STALE and time.monotonic() < deadline:
-        shift = turn * window // 2 % window
+        size = sizes[stale % len(sizes)]
         order = search_windows(
-            problem, budget, order, window=window, shift=shift, deadline=deadline
+            problem, budget, order, window=size, shift=turn * size // 2 % size, deadline=deadline
         )
         before = best
         best = cheaper(best, in_order(problem, budget, order, deadline))
