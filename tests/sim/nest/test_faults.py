@@ -9,7 +9,7 @@ import pytest
 from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import Keep, Mapping, Node, Spatial, Temporal
-from dovetail.sim.nest import analyse, analyse_batch, faults
+from dovetail.sim.nest import MappingBatch, analyse, analyse_batch, faults
 from tests.sim.nest.cases import ALL, convolution
 
 LAYER = convolution({"K": 8, "C": 4, "P": 6, "R": 3})
@@ -177,3 +177,9 @@ def test_mappings_of_several_operators_are_not_for_one():
     assert analyse_batch(LAYER, ARRAY, [twice]).valid.tolist() == [False]
     with pytest.raises(MappingError, match="2 operators"):
         analyse(LAYER, ARRAY, twice)
+
+
+def test_a_batch_refuses_an_outer_tile_inside_an_inner_one():
+    batch = MappingBatch.of(LAYER, ARRAY, [Mapping(VALID, "conv")] * 2)
+    batch.keeps[1, ALL.index("output"), 0] = 0
+    assert analyse_batch(LAYER, ARRAY, batch).valid.tolist() == [True, False]

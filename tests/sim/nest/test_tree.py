@@ -8,8 +8,10 @@ import pytest
 
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import Keep, Mapping, Temporal
+from dovetail.ir.operator import Access, Affine, Einsum
 from dovetail.sim.nest import analyse, analyse_tree, tree_faults
 from dovetail.sim.nest.tree import role_path
+from tests.sim.nest.cases import plain
 from tests.sim.nest.test_accelforge import ARRAY, BUFFER, MEMORY, chain, tree
 
 M, KN = 4, 3
@@ -78,6 +80,17 @@ def test_tiles_around_branches_live_in_all_of_them():
     )
 
 
+def test_a_tensor_takes_the_room_of_its_widest_use():
+    """T1 holds sums of 32 bits while it is written, though it is read as 8 bits."""
+    wide = replace(small(2 * KN * KN + KN + 4 * KN + 4 * KN), sum_bits=32)
+    assert faults(FUSED, wide) == []
+    tight = replace(small(2 * KN * KN + KN + 4 * KN + 4 * KN - 1), sum_bits=32)
+    assert [fault.split(":")[0] for fault in faults(FUSED, tight)] == [
+        "operator 'Matmul0'",
+        "operator 'Matmul1'",
+    ]
+
+
 def test_tiles_inside_branches_do_not():
     unfused = tree(False, 2, M, KN)
     need = KN * KN + 2 * M * KN
@@ -133,3 +146,31 @@ def test_only_finished_sums_pass():
         "tensor 'T1' passes from 'Matmul0' to 'Matmul1' before it is finished: the loop over n0 "
         "around both of them sums it up; move the loop into 'Matmul0'"
     ]
+
+
+def window(name: str) -> Einsum:
+    """Sums over windows of 3, of a tensor of its own."""
+    row = Affine((("P", 1), ("R", 1)))
+    return Einsum(
+        (("P", 6), ("R", 3)),
+        (Access(f"x{name}", (row,)), Access(f"w{name}", plain("R"))),
+        Access(f"y{name}", plain("P")),
+    )
+
+
+def test_windows_slide_only_within_a_branch():
+    """A window of 3 that advances 6 times: 8 elements in a branch, 18 if others run between."""
+    store = replace(BUFFER, sliding=True)
+    array = replace(ARRAY, stores=(store, MEMORY))
+    pair = {"a": window("a"), "b": window("b")}
+    kept = tuple(Keep("GlobalBuffer", (f"x{e}", f"w{e}", f"y{e}")) for e in "ab")
+    top = Keep("MainMemory", ("xa", "wa", "ya", "xb", "wb", "yb"))
+    rows, taps = Temporal("P", 6), Temporal("R", 3)
+    inside = tuple(Mapping((rows, keep, taps), e) for e, keep in zip("ab", kept, strict=True))
+    around = tuple(Mapping((keep, taps), e) for e, keep in zip("ab", kept, strict=True))
+    for mapping, fills in (
+        (Mapping((top,), children=inside), 8),
+        (Mapping((top, rows), children=around), 18),
+    ):
+        for cost in analyse_tree(pair, array, mapping).values():
+            assert cost.level("GlobalBuffer", "input").fills == fills
