@@ -165,7 +165,7 @@ class _Family:
                     finished, widths, p.sum_bits, rest, lattice, p.movable, run.target,
                     root * (1 + slack), whole, reals, used, path, chain,
                     STRIDE if heads.size else SHORT, p.capacity, heads, labels, links, stored,
-                    options, option_cost, option_own,
+                    options, option_cost, option_own, sliding[-1],
                 )  # fmt: skip
                 left_out = min(left_out, left)
                 run.nodes += expanded
@@ -216,6 +216,7 @@ def _explore(run: _Search, families: list[_Family]) -> float:
     compute = np.concatenate([family.compute for family in families])
     bounds = np.concatenate([family.bounds for family in families])
     level = np.full(len(owner), screen.QUICK)
+    slides = any(store.sliding for store in run.accelerator.stores)
 
     def solve(i: int) -> None:
         families[owner[i]].solve(int(index[i]))
@@ -235,7 +236,7 @@ def _explore(run: _Search, families: list[_Family]) -> float:
         few = left[np.argpartition(bounds[left], min(CHUNK, len(left)) - 1)[:CHUNK]]
         few = few[np.argsort(bounds[few], kind="stable")]
         now = level[few[0]]
-        if now == screen.FINE:
+        if now == screen.EXACT or (now == screen.FINE and not slides):
             solve(int(few[0]))
             continue
         few = few[(level[few] == now) & (owner[few] == owner[few[0]])]

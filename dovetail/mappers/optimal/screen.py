@@ -22,7 +22,7 @@ from dovetail.mappers.optimal.tables import (
 from dovetail.mappers.optimal.workspace import carve
 
 
-QUICK, COARSE, FINE, SOLVED = range(4)
+QUICK, COARSE, FINE, EXACT, SOLVED = range(5)
 
 
 @kernel
@@ -182,7 +182,7 @@ def screened(  # type: ignore[no-untyped-def]
         objective: and what follows up to `slots`: see `choice.opened`.
         choices: spatial counts, (choices, dimensions, ranks).
         movable: boundaries of each operand, (3,).
-        level: COARSE or FINE.
+        level: COARSE, FINE, or EXACT.
         quick: bounds known so far, (choices,); what reaches `best` is not looked at.
         best: value to undercut.
         space: workspace of reals.
@@ -213,6 +213,11 @@ def screened(  # type: ignore[no-untyped-def]
             bound = coarse_bound(
                 objective, temporal, sliding[-1], vectors, constants, floor, slots, movable, best,
                 space[tables:],
+            )  # fmt: skip
+        elif level == FINE:
+            bound = fine_bound(
+                objective, sliding[-1], np.empty((0, 5), np.int64), np.empty((criteria, 0, 0)),
+                constants, floor, slots, lattice, movable, best, space[tables + slides :],
             )  # fmt: skip
         else:
             options, option_cost, _ = slide(

@@ -77,7 +77,7 @@ def dominated(  # type: ignore[no-untyped-def]
 def search(  # type: ignore[no-untyped-def]
     objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths, sum_bits,
     rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity, heads,
-    labels, links, stored, options, option_cost, option_own,
+    labels, links, stored, options, option_cost, option_own, least,
 ):  # fmt: skip
     """Runs the search on, until its stack is empty or the budget is spent.
 
@@ -109,6 +109,7 @@ def search(  # type: ignore[no-untyped-def]
         stored: labels so far.
         options: see `slides.listed`.
         option_cost: see `slides.fill_options`, and `option_own` alike.
+        least: see `slides.least_costs`.
 
     Returns:
         The best value, the least bound that was left out by `target`, nodes on the stack, nodes
@@ -228,7 +229,22 @@ def search(  # type: ignore[no-untyped-def]
                         k = costs + slot
                         reals[used, SUMS + k] = sums[k] + needed
                     used += 1
-                for option in range(options.shape[0]):
+                slides = options.shape[0]
+                if slides:
+                    # However it slides, it costs this at least.
+                    energy, latency = 0.0, max(busiest, floor)
+                    if needs_energy:
+                        energy = sums[0] + least[0, b, n] + rest[0, after, n]
+                    if not energy_only:
+                        for k in range(1, costs):
+                            latency = max(latency, sums[k] + least[k, b, n] + rest[k, after, n])
+                    here = value(objective, energy, latency)
+                    if not here < best:
+                        slides = 0
+                    elif here > target:
+                        left_out = min(left_out, here)
+                        slides = 0
+                for option in range(slides):
                     if options[option, 0] != b:
                         continue
                     landing = n + options[option, 2]
