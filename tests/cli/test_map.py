@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def written() -> Path:
 def test_an_operator_is_mapped_and_its_nest_is_shown() -> None:
     out = succeed(*QUICK)
     assert f"operator {OP} on tpu_like" in out
-    assert "1 Einsum, 1 of them distinct, 0 of these proven optimal" in out
+    assert "1 Einsum, 1 of them distinct, " in out
     assert "[dram] input 128 B, weight 64 B, output 128 B" in out
     assert "spread K 8 along D1, C 8 along D2" in out
     assert "op: multiply, accumulate" in out
@@ -160,8 +161,9 @@ def test_ctrl_c_leaves_quick_mappings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_time_limit_is_said() -> None:
-    out = succeed(*QUICK, "--time-limit", "0.000001")
-    assert "cut short" in out
+    op = "K=64,C=64,P=14,Q=14,R=3,S=3"
+    out = succeed("map", "--op", op, "--mapper", "random", "--time-limit", "0.000001")
+    assert re.search(r"gap <= \d+\.\d%, cut short", out)
 
 
 BAD_FILES = {
