@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from dovetail.errors import AcceleratorError, MissingExtraError, UnknownNameError
+from dovetail.hls.kernel import Kernel
+from dovetail.hls.registry import find_kernel
 
 DELAY_MODELS = ("asap7", "sky130")
-_FOLDER = Path(__file__).resolve().parent
+DEFAULT_CLOCK_PS = 2000
+MOST_STAGES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,107 +24,111 @@ class HlsBuild:
 
     Inputs and outputs are registered. `valid_i` accepts one argument vector per cycle, `valid_o`
     marks its result on `out`; `clk` is the clock, `rst_ni` a synchronous reset, active low, of the
-    valid bits. Other ports are the function's arguments, by name.
+    valid bits. Other ports are the function's arguments, by name; lane 0 is in their lowest bits.
 
     Attributes:
         verilog: text of one module, Verilog-2001.
         module: its name.
+        parameters: all of them, by name.
+        lanes: how many scalars of each argument a vector holds.
+        ports: name and bits of each argument.
+        out_bits: bits of the result.
         latency_cycles: from the edge that accepts arguments to the edge that samples their result.
         initiation_interval: cycles between two argument vectors.
-        provenance: tool and version, kernel, top function, SHA-256 of the DSLX source, clock and
-            delay model: what it takes to build the same text again.
+        provenance: tool and version, kernel, SHA-256 of the DSLX source, clock, stages and delay
+            model: what it takes to build the same text again.
     """
 
     verilog: str
     module: str
+    parameters: dict[str, int]
+    lanes: int
+    ports: tuple[tuple[str, int], ...]
+    out_bits: int
     latency_cycles: int
     initiation_interval: int
     provenance: dict[str, str | int]
 
 
-def kernels() -> list[Path]:
-    """The DSLX files of all kernels."""
-    return sorted(_FOLDER.glob("*.x"))
-
-
 def build(
     kernel: str,
+    parameters: Mapping[str, int] | None = None,
     *,
-    clock_ps: int,
+    lanes: int = 1,
+    clock_ps: int | None = None,
+    stages: int | None = None,
     delay_model: str = "asap7",
-    top: str = "main",
 ) -> HlsBuild:
-    """Compiles a kernel to a pipeline of as few stages as the clock allows.
+    """Compiles a kernel to a pipeline.
 
     Args:
-        kernel: name of a DSLX file of this package, without its suffix.
-        clock_ps: clock period in ps under the delay model.
+        kernel: its name.
+        parameters: values by name; the others have their defaults.
+        lanes: scalars per cycle.
+        clock_ps: clock period in ps under the delay model; as few stages as it allows. 2000 if
+            neither it nor the stages are given.
+        stages: pipeline stages instead, as balanced as they can be; with both, XLS checks that
+            the stages meet the clock.
         delay_model: "asap7" or "sky130".
-        top: public function of the kernel; each fixes the widths of a parametric one.
 
     Raises:
         MissingExtraError: if XLS is not installed.
-        UnknownNameError: if kernel, top function or delay model does not exist.
-        AcceleratorError: if the clock is too fast for some operation of the kernel.
+        UnknownNameError: if kernel, parameter or delay model does not exist.
+        AcceleratorError: if a value is illegal, or the clock is too fast for some operation.
     """
     if delay_model not in DELAY_MODELS:
         raise UnknownNameError("delay model", delay_model, DELAY_MODELS)
-    xls, source, ir, name = _convert(kernel, top)
+    if stages is not None and not 1 <= stages <= MOST_STAGES:
+        raise AcceleratorError(f"{stages} stages: must be within 1 to {MOST_STAGES}")
+    if clock_ps is None and stages is None:
+        clock_ps = DEFAULT_CLOCK_PS
+    entry = find_kernel(kernel)
+    xls, source, ir, name = _convert(entry, parameters, lanes)
     # Code generation consumes a package, so each build parses one of its own.
     package = xls.parse_ir_package(xls.optimize_ir(ir, name))
-    module = f"dovetail_{kernel}_{top}"
-    try:
-        result = package.schedule_and_codegen(
-            generator="pipeline",
-            top=name,
-            module_name=module,
-            clock_period_ps=clock_ps,
-            delay_model=delay_model,
-            with_delay_model=True,
-            flop_inputs=True,
-            flop_outputs=True,
-            input_valid_signal="valid_i",
-            output_valid_signal="valid_o",
-            reset="rst_ni",
-            reset_active_low=True,
-            reset_asynchronous=False,
-            use_system_verilog=False,
-        )
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0].split(".")[0]
-        raise AcceleratorError(
-            f"kernel '{kernel}' at {clock_ps} ps with '{delay_model}': {reason}; raise clock_ps"
-        ) from error
-    verilog = result.get_verilog_text()
+    function = package.get_function(name)
+    kind = function.get_type()
+    ports = tuple(
+        (function.get_param_name(i), kind.get_param_type(i).get_flat_bit_count())
+        for i in range(function.get_param_count())
+    )
+    out_bits = kind.get_return_type().get_flat_bit_count()
+    module = entry.module(parameters, lanes)
+    verilog = _generate(package, entry.name, name, module, clock_ps, stages, delay_model)
     provenance: dict[str, str | int] = {
         "tool": f"xls-python {version('xls-python')}",
-        "kernel": kernel,
-        "top": top,
+        "kernel": entry.name,
         "source_sha256": hashlib.sha256(source.encode()).hexdigest(),
-        "clock_ps": clock_ps,
         "delay_model": delay_model,
     }
+    provenance |= {"clock_ps": clock_ps} if clock_ps is not None else {}
+    provenance |= {"stages": stages} if stages is not None else {}
     # A function without state takes new arguments in every cycle.
-    return HlsBuild(verilog, module, _registers_of_valid(verilog), 1, provenance)
+    latency = _registers_of_valid(verilog)
+    values = entry.values(parameters)
+    return HlsBuild(verilog, module, values, lanes, ports, out_bits, latency, 1, provenance)
 
 
-def interpret(kernel: str, vectors: Iterable[Sequence[int]], *, top: str = "main") -> list[int]:
+def interpret(
+    kernel: str, vectors: Iterable[Sequence[int]], parameters: Mapping[str, int] | None = None
+) -> list[int]:
     """Runs a kernel on argument vectors in the XLS interpreter, before any optimization.
 
     Args:
-        kernel: name of a DSLX file of this package, without its suffix.
-        vectors: argument values in the function's order; only the bits of each argument's width
-            count, so that negative numbers are two's complement.
-        top: public function of the kernel.
+        kernel: its name.
+        vectors: argument values in the function's order, at most 64 bits each; only the bits of
+            each argument's width count, so that negative numbers are two's complement.
+        parameters: values by name; the others have their defaults.
 
     Returns:
         Results as bit patterns; `dovetail.sim.values.wrap` makes them signed.
 
     Raises:
         MissingExtraError: if XLS is not installed.
-        UnknownNameError: if kernel or top function does not exist.
+        UnknownNameError: if kernel or parameter does not exist.
+        AcceleratorError: if a value is illegal.
     """
-    xls, _, ir, name = _convert(kernel, top)
+    xls, _, ir, name = _convert(find_kernel(kernel), parameters, 1)
     package = xls.parse_ir_package(ir)
     function = package.get_function(name)
     kind = function.get_type()
@@ -137,21 +143,61 @@ def interpret(kernel: str, vectors: Iterable[Sequence[int]], *, top: str = "main
     return results
 
 
-def _convert(kernel: str, top: str) -> tuple[Any, str, str, str]:
-    """The XLS module, the kernel's source, its IR, and the IR's name of `top`."""
+def _convert(
+    kernel: Kernel, parameters: Mapping[str, int] | None, lanes: int
+) -> tuple[Any, str, str, str]:
+    """The XLS module, the kernel's source, its IR, and the IR's name of `main`."""
     try:
         import xls
     except ImportError as error:
         raise MissingExtraError("high-level synthesis", "hls", "xls") from error
-    paths = {path.stem: path for path in kernels()}
-    if kernel not in paths:
-        raise UnknownNameError("kernel", kernel, paths)
-    source = paths[kernel].read_text(encoding="utf-8")
-    ir = xls.convert_dslx_to_ir(source, paths[kernel].name, kernel)
-    tops = set(re.findall(rf"^(?:top )?fn __{kernel}__([a-z0-9]+(?:_[a-z0-9]+)*)\(", ir, re.M))
-    if top not in tops:
-        raise UnknownNameError(f"function of kernel '{kernel}'", top, tops)
-    return xls, source, ir, xls.mangle_dslx_name(kernel, top)
+    source = kernel.source(parameters, lanes)
+    try:
+        ir = xls.convert_dslx_to_ir(source, kernel.path.name, kernel.name)
+    except RuntimeError as error:
+        chosen = ", ".join(f"{name} {value}" for name, value in kernel.values(parameters).items())
+        reason = re.sub(r"^\w+: \S+:[\d:-]+ ", "", str(error).splitlines()[0])
+        raise AcceleratorError(
+            f"kernel '{kernel.name}' with {chosen}: {reason.rstrip('.')}; change a parameter"
+        ) from error
+    return xls, source, ir, xls.mangle_dslx_name(kernel.name, "main")
+
+
+def _generate(
+    package: Any,
+    kernel: str,
+    top: str,
+    module: str,
+    clock_ps: int | None,
+    stages: int | None,
+    delay_model: str,
+) -> str:
+    try:
+        result = package.schedule_and_codegen(
+            generator="pipeline",
+            top=top,
+            module_name=module,
+            clock_period_ps=clock_ps,
+            pipeline_stages=stages,
+            delay_model=delay_model,
+            with_delay_model=True,
+            flop_inputs=True,
+            flop_outputs=True,
+            input_valid_signal="valid_i",
+            output_valid_signal="valid_o",
+            reset="rst_ni",
+            reset_active_low=True,
+            reset_asynchronous=False,
+            use_system_verilog=False,
+        )
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].split(".")[0]
+        wanted = f"{clock_ps} ps" if clock_ps is not None else f"{stages} stages"
+        remedy = "raise clock_ps" + (" or stages" if stages is not None else "")
+        raise AcceleratorError(
+            f"kernel '{kernel}' at {wanted} with '{delay_model}': {reason}; {remedy}"
+        ) from error
+    return str(result.get_verilog_text())
 
 
 def _registers_of_valid(verilog: str) -> int:

@@ -1,0 +1,140 @@
+"""What a kernel is: a DSLX file, its parameters, and the function that a build makes of them.
+
+The file `NAME.x` holds a public parametric function `NAME` of one scalar of each argument. A build
+appends `main`, which fixes the parameters and runs so many lanes side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dovetail.errors import AcceleratorError, UnknownNameError
+
+MOST_LANES = 64
+_FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number that a build fixes.
+
+    Attributes:
+        name: in lower case; in DSLX it stands in upper case.
+        default: value if none is given.
+        low: lowest legal value.
+        high: highest legal value.
+        meaning: in words, with the unit.
+    """
+
+    name: str
+    default: int
+    low: int
+    high: int
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of this package.
+
+    Attributes:
+        name: of its file and function.
+        title: what it computes, in words.
+        parameters: in the order of the DSLX function.
+    """
+
+    name: str
+    title: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def path(self) -> Path:
+        """Its DSLX file."""
+        return _FOLDER / f"{self.name}.x"
+
+    def values(self, given: Mapping[str, int] | None = None) -> dict[str, int]:
+        """All parameters, defaults where none is given.
+
+        Raises:
+            UnknownNameError: if a parameter does not exist.
+            AcceleratorError: if a value is out of its range.
+        """
+        found = {parameter.name: parameter.default for parameter in self.parameters}
+        for name, value in (given or {}).items():
+            if name not in found:
+                raise UnknownNameError(f"parameter of kernel '{self.name}'", name, found)
+            found[name] = value
+        for parameter in self.parameters:
+            value = found[parameter.name]
+            if not parameter.low <= value <= parameter.high:
+                raise AcceleratorError(
+                    f"kernel '{self.name}': {parameter.name} {value}: "
+                    f"must be within {parameter.low} to {parameter.high}"
+                )
+        return found
+
+    def module(self, given: Mapping[str, int] | None = None, lanes: int = 1) -> str:
+        """Name of the Verilog module; what differs from the defaults stands in it."""
+        values = self.values(given)
+        parts = [
+            f"{parameter.name}{values[parameter.name]}"
+            for parameter in self.parameters
+            if values[parameter.name] != parameter.default
+        ]
+        parts += [f"lanes{lanes}"] if lanes > 1 else []
+        return "_".join(["dovetail", self.name, *parts])
+
+    def source(self, given: Mapping[str, int] | None = None, lanes: int = 1) -> str:
+        """DSLX with a function `main`: arguments and result hold lane 0 in their lowest bits.
+
+        Raises:
+            UnknownNameError: if a parameter does not exist.
+            AcceleratorError: if a value, or the number of lanes, is out of its range.
+        """
+        values = self.values(given)
+        if not 1 <= lanes <= MOST_LANES:
+            raise AcceleratorError(
+                f"kernel '{self.name}': {lanes} lanes: must be within 1 to {MOST_LANES}"
+            )
+        text = self.path.read_text(encoding="utf-8")
+        return f"{text}\n{_main(self.name, text, values, lanes)}"
+
+
+def _main(name: str, text: str, values: Mapping[str, int], lanes: int) -> str:
+    """The function that a build compiles."""
+    header = re.search(
+        rf"pub fn {name}\s*<([^>]*)>\s*\(([^)]*)\)\s*->\s*[su]N\[([^\]]*)\]\s*\{{", text
+    )
+    assert header is not None, f"{name}.x lacks its function"
+    known = _constants(header[1], values)
+    arguments = [
+        (argument, sign, _substitute(width, known))
+        for argument, sign, width in re.findall(r"(\w+):\s*([su])N\[([^\]]*)\]", header[2])
+    ]
+    result = _substitute(header[3], known)
+    fixed = ", ".join(f"u32:{value}" for value in values.values())
+    calls = []
+    for lane in reversed(range(lanes)):
+        slices = ", ".join(
+            f"{argument}[({width}) * u32:{lane} +: uN[{width}]] as {sign}N[{width}]"
+            for argument, sign, width in arguments
+        )
+        calls.append(f"({name}<{fixed}>({slices}) as uN[{result}])")
+    ports = ", ".join(f"{argument}: uN[({w}) * u32:{lanes}]" for argument, _, w in arguments)
+    body = " ++\n    ".join(calls)
+    return f"pub fn main({ports}) -> uN[({result}) * u32:{lanes}] {{\n    {body}\n}}\n"
+
+
+def _constants(declared: str, values: Mapping[str, int]) -> dict[str, str]:
+    """DSLX text of each parametric name: those given, and those derived from them."""
+    known = {name.upper(): f"u32:{value}" for name, value in values.items()}
+    for name, expression in re.findall(r"(\w+): u32 = \{([^}]*)\}", declared):
+        known[name] = f"({_substitute(expression, known)})"
+    return known
+
+
+def _substitute(expression: str, known: Mapping[str, str]) -> str:
+    return re.sub(r"\b[A-Z][A-Z0-9_]*\b", lambda match: known[match[0]], expression)

@@ -1,0 +1,33 @@
+"""The kernels of this package, by name."""
+
+from __future__ import annotations
+
+from dovetail.errors import UnknownNameError
+from dovetail.hls.kernel import Kernel, Parameter
+
+KERNELS = {
+    kernel.name: kernel
+    for kernel in (
+        Kernel(
+            "requantize",
+            "dyadic requantization: clip(round(acc * multiplier / 2^shift) + zero_point)",
+            (
+                Parameter("acc", 32, 2, 32, "bits of the signed accumulator"),
+                Parameter("multiplier", 31, 1, 31, "bits of the unsigned multiplier"),
+                Parameter("shift", 6, 1, 6, "bits of the shift"),
+                Parameter("out", 8, 2, 32, "bits of the signed result"),
+            ),
+        ),
+    )
+}
+
+
+def find_kernel(name: str) -> Kernel:
+    """A kernel by its name.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    if name not in KERNELS:
+        raise UnknownNameError("kernel", name, KERNELS)
+    return KERNELS[name]

@@ -1,0 +1,84 @@
+"""What each kernel is held to: its reference, corner and random vectors, and forms to check."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from dovetail.ir.space import IntArray
+from dovetail.sim.values import requantize
+
+Values = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a kernel is checked.
+
+    Attributes:
+        forms: parameters to check it with; an empty form is the defaults.
+        vectors: (parameters, generator, count) -> (count, arguments) integers, corners first.
+        reference: (parameters, vectors) -> (count,) results as numbers.
+    """
+
+    forms: tuple[dict[str, int], ...]
+    vectors: Callable[[Values, Generator, int], IntArray]
+    reference: Callable[[Values, IntArray], IntArray]
+
+
+def as_bits(values: NDArray[Any], width: int) -> NDArray[np.object_]:
+    """Two's complement patterns of at most 64 bits, as Python integers."""
+    mask = (1 << width) - 1
+    return np.array([int(value) & mask for value in values.tolist()], dtype=object)
+
+
+def signed_corners(bits: int) -> tuple[int, ...]:
+    """Numbers around zero and both ends of a signed format."""
+    top = 1 << (bits - 1)
+    return tuple(sorted({-top, -top + 1, -1, 0, 1, top - 2, top - 1}))
+
+
+def _stack(corners: Iterable[tuple[int, ...]], random: IntArray, count: int) -> IntArray:
+    first = np.array(list(corners), dtype=np.int64)
+    return np.concatenate([first, random])[:count]
+
+
+def _requantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """All corners, then random vectors, half of them with results inside the output's range."""
+    acc, multiplier, out = values["acc"], values["multiplier"], values["out"]
+    top = min(2 ** values["shift"] - 1, 62)
+    corners = itertools.product(
+        (-(2 ** (acc - 1)), -3, 0, 2 ** (acc - 1) - 1),
+        (1, 2**multiplier - 1),
+        (0, 1, top),
+        (-(2 ** (out - 1)), 0, 2 ** (out - 1) - 1),
+    )
+    accs = rng.integers(-(2 ** (acc - 1)), 2 ** (acc - 1), count)
+    multipliers = rng.integers(0, 2**multiplier, count)
+    shifts = rng.integers(0, top + 1, count)
+    sized = np.frompyfunc(lambda a, m: (int(a) * int(m)).bit_length(), 2, 1)(accs, multipliers)
+    inside = sized[::2].astype(np.int64) - out + rng.integers(0, 3, len(sized[::2]))
+    shifts[::2] = np.clip(inside, 0, top)
+    zeros = rng.integers(-(2 ** (out - 1)), 2 ** (out - 1), count)
+    return _stack(corners, np.stack([accs, multipliers, shifts, zeros], axis=1), count)
+
+
+def _requantize(values: Values, vectors: IntArray) -> IntArray:
+    acc, multiplier, shift, zero_point = vectors.T
+    return requantize(acc, multiplier, shift, zero_point, values["out"])
+
+
+CHECKS = {
+    "requantize": Check(
+        ({}, {"acc": 24, "multiplier": 15, "shift": 5, "out": 4}),
+        _requantize_vectors,
+        _requantize,
+    ),
+}
+"""By kernel; every kernel of `dovetail.hls` has one."""

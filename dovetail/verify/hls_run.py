@@ -1,0 +1,217 @@
+"""A kernel's Verilog under Icarus, judged against its reference: values, latency and interval."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dovetail.errors import MissingExtraError, MissingToolError, ToolError
+from dovetail.hls import HlsBuild, build
+from dovetail.verify.hls_cases import CHECKS, as_bits
+
+_BENCH = "dovetail.verify.hls_bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run of one kernel showed.
+
+    Attributes:
+        kernel: its name.
+        parameters: all of them, by name.
+        lanes: scalars of each argument per vector.
+        transactions: argument vectors sent.
+        latency_cycles: that the build reports.
+        initiation_interval: that the build reports.
+        faults: what differs, in words; empty if all is well.
+        seconds: that building and running took.
+    """
+
+    kernel: str
+    parameters: dict[str, int]
+    lanes: int
+    transactions: int
+    latency_cycles: int
+    initiation_interval: int
+    faults: tuple[str, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-able form."""
+        return {
+            "kernel": self.kernel,
+            "parameters": self.parameters,
+            "lanes": self.lanes,
+            "transactions": self.transactions,
+            "latency_cycles": self.latency_cycles,
+            "initiation_interval": self.initiation_interval,
+            "faults": list(self.faults),
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def require_tools() -> None:
+    """Checks that Icarus and cocotb are there.
+
+    Raises:
+        MissingToolError: if Icarus, or a shared libpython, is not installed.
+        MissingExtraError: if XLS or cocotb is not installed.
+    """
+    if importlib.util.find_spec("xls") is None:
+        raise MissingExtraError("high-level synthesis", "hls", "xls")
+    if importlib.util.find_spec("cocotb_tools") is None:
+        raise MissingExtraError("running a kernel's Verilog", "rtl", "cocotb")
+    if shutil.which("iverilog") is None:
+        raise MissingToolError("running a kernel's Verilog", "iverilog", "apt-get install iverilog")
+    import find_libpython
+
+    if find_libpython.find_libpython() is None:
+        raise MissingToolError(
+            "running a kernel's Verilog", "a shared libpython", "apt-get install libpython3-dev"
+        )
+
+
+def verify_kernel(
+    kernel: str,
+    parameters: Mapping[str, int] | None = None,
+    *,
+    transactions: int = 200,
+    lanes: int = 1,
+    seed: int = 0,
+    **options: Any,
+) -> Outcome:
+    """Builds a kernel and runs corner vectors, then random ones, through its Verilog.
+
+    Args:
+        kernel: its name.
+        parameters: values by name; the others have their defaults.
+        transactions: argument vectors to send; corners come first.
+        lanes: scalars of each argument per vector.
+        seed: of the random vectors and of the gaps between them.
+        options: of `dovetail.hls.build`: clock, stages, delay model.
+
+    Raises:
+        ToolError: if the simulator fails.
+    """
+    start = time.monotonic()
+    made = build(kernel, parameters, lanes=lanes, **options)
+    rng = np.random.default_rng(seed)
+    scalars = CHECKS[kernel].vectors(made.parameters, rng, transactions * lanes)
+    expected = CHECKS[kernel].reference(made.parameters, scalars)
+    widths = [width // lanes for _, width in made.ports]
+    columns = [_packed(scalars[:, i], width, lanes) for i, width in enumerate(widths)]
+    vectors = [list(row) for row in zip(*columns, strict=True)]
+    results = _packed(expected, made.out_bits // lanes, lanes)
+    faults = judge(made, results, simulate(made, vectors, seed))
+    seconds = time.monotonic() - start
+    return Outcome(
+        kernel, made.parameters, lanes, len(vectors), made.latency_cycles,
+        made.initiation_interval, faults, seconds,
+    )  # fmt: skip
+
+
+def _packed(column: NDArray[Any], width: int, lanes: int) -> list[int]:
+    """Bit patterns of `lanes` scalars each, the first in the lowest bits."""
+    bits = as_bits(column, width).reshape(-1, lanes).tolist()
+    return [sum(value << (width * lane) for lane, value in enumerate(row)) for row in bits]
+
+
+def simulate(made: HlsBuild, vectors: Sequence[Sequence[int]], seed: int) -> dict[str, Any]:
+    """Runs vectors through the Verilog of a build.
+
+    Returns:
+        `accepted`: the edge of each vector; `results`: (edge, bits in text) of each result.
+
+    Raises:
+        ToolError: if the simulator fails.
+    """
+    from cocotb_tools.runner import get_runner
+
+    case = {
+        "ports": [name for name, _ in made.ports],
+        "vectors": vectors,
+        "latency": made.latency_cycles,
+        "seed": seed,
+    }
+    with tempfile.TemporaryDirectory(prefix="dovetail-hls-") as name:
+        folder = Path(name)
+        (folder / "kernel.v").write_text(made.verilog, encoding="utf-8")
+        (folder / "case.json").write_text(json.dumps(case), encoding="utf-8")
+        runner = get_runner("icarus")
+        try:
+            # The runner prints the commands that it runs.
+            with redirect_stdout(StringIO()):
+                runner.build(
+                    sources=[folder / "kernel.v"],
+                    hdl_toplevel=made.module,
+                    always=True,
+                    build_dir=folder,
+                    log_file=folder / "build.log",
+                )
+                runner.test(
+                    test_module=_BENCH,
+                    hdl_toplevel=made.module,
+                    build_dir=folder,
+                    test_dir=folder,
+                    results_xml=str(folder / "results.xml"),
+                    log_file=folder / "run.log",
+                    extra_env={"COCOTB_ANSI_OUTPUT": "0"},
+                )
+            seen: dict[str, Any] = json.loads((folder / "seen.json").read_text(encoding="utf-8"))
+        except (SystemExit, OSError, ValueError, RuntimeError) as error:
+            raise ToolError(f"Icarus fails on '{made.module}': {_last_line(folder)}") from error
+    return seen
+
+
+def _last_line(folder: Path) -> str:
+    for name in ("run.log", "build.log"):
+        path = folder / name
+        if path.exists():
+            lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+            lines = [line for line in lines if line]
+            if lines:
+                return lines[-1]
+    return "no message"
+
+
+def judge(made: HlsBuild, expected: Sequence[int], seen: Mapping[str, Any]) -> tuple[str, ...]:
+    """What differs between a run and what it should have been, in words.
+
+    Args:
+        made: the build that ran.
+        expected: bit pattern of each result.
+        seen: of `simulate`.
+    """
+    accepted, results = seen["accepted"], seen["results"]
+    faults = []
+    if len(results) != len(expected) or len(accepted) != len(expected):
+        faults.append(
+            f"{len(expected)} vectors to send, {len(accepted)} accepted, {len(results)} results"
+        )
+    texts = [format(value, f"0{made.out_bits}b") for value in expected]
+    pairs = zip(results, texts, strict=False)
+    wrong = [(i, got, text) for i, ((_, got), text) in enumerate(pairs) if got != text]
+    if wrong:
+        i, got, text = wrong[0]
+        faults.append(f"{len(wrong)} results differ; result {i} is {got}, not {text}")
+    latencies = {end - begin for begin, (end, _) in zip(accepted, results, strict=False)}
+    if latencies - {made.latency_cycles}:
+        faults.append(f"latencies {sorted(latencies)}, reported {made.latency_cycles}")
+    ends = [end for end, _ in results[: len(expected) // 2]]
+    intervals = {after - before for before, after in itertools.pairwise(ends)}
+    if intervals - {made.initiation_interval}:
+        faults.append(f"intervals {sorted(intervals)}, reported {made.initiation_interval}")
+    return tuple(faults)

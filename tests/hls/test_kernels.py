@@ -1,0 +1,68 @@
+"""Every kernel: DSLX, its Verilog and its reference agree bit by bit; latency and II are real."""
+
+import numpy as np
+import pytest
+
+from dovetail.hls import KERNELS, build, interpret
+from dovetail.verify.hls_cases import CHECKS, as_bits
+from dovetail.verify.hls_run import judge, simulate, verify_kernel
+from tests.rtl.icarus import require_icarus
+
+FORMS = [(name, form) for name, check in CHECKS.items() for form in check.forms]
+IDS = ["-".join([name, *(f"{k}{v}" for k, v in form.items())]) for name, form in FORMS]
+
+
+@pytest.fixture(autouse=True)
+def _needs_xls():
+    pytest.importorskip("xls", reason="XLS is not installed (pip install 'dovetail[hls]')")
+
+
+def test_every_kernel_is_checked():
+    assert set(CHECKS) == set(KERNELS)
+    assert all({} in check.forms for check in CHECKS.values())
+
+
+@pytest.mark.parametrize(("kernel", "form"), FORMS, ids=IDS)
+def test_interpretation_equals_the_reference(kernel, form):
+    values = KERNELS[kernel].values(form)
+    table = CHECKS[kernel].vectors(values, np.random.default_rng(3), 2000)
+    expected = CHECKS[kernel].reference(values, table)
+    results = np.array(interpret(kernel, table.tolist(), form), dtype=object)
+    width = build(kernel, form).out_bits
+    wrong = np.flatnonzero(results != as_bits(expected, width))
+    assert not len(wrong), f"{table[wrong[0]]}: {results[wrong[0]]:x}, not {expected[wrong[0]]:x}"
+    # The vectors reach many results, not just the few that saturation gives.
+    assert len(set(results)) > min(2 ** (width - 1), 500)
+
+
+@pytest.mark.parametrize(("kernel", "form"), FORMS, ids=IDS)
+def test_verilog_equals_the_reference_at_the_reported_latency_and_interval(kernel, form):
+    require_icarus()
+    outcome = verify_kernel(kernel, form, transactions=200)
+    assert outcome.faults == ()
+    assert outcome.transactions == 200
+    assert outcome.initiation_interval == 1
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_lanes_and_clocks_change_no_value(kernel):
+    require_icarus()
+    wide = verify_kernel(
+        kernel, transactions=60, lanes=3, clock_ps=20000, delay_model="sky130", seed=1
+    )
+    assert wide.faults == ()
+    assert wide.lanes == 3
+
+
+def test_a_wrong_kernel_is_found():
+    require_icarus()
+    made = build("requantize", clock_ps=4000)
+    vectors = [[1000 + i, 1 << 20, 20, 0] for i in range(10)]
+    clean = simulate(made, vectors, seed=0)
+    assert judge(made, [127] * 10, clean) == ()
+    assert judge(made, [127] * 9 + [1], clean)[0].startswith("1 results differ; result 9 is 0111")
+    assert judge(made, [127] * 11, clean)[0].startswith("11 vectors to send, 10 accepted")
+    late = clean | {"results": [[edge + 1, value] for edge, value in clean["results"]]}
+    assert judge(made, [127] * 10, late) == ("latencies [3], reported 2",)
+    slow = clean | {key: [[2 * e, *r] for e, *r in clean["results"]] for key in ["results"]}
+    assert any("intervals [2], reported 1" in fault for fault in judge(made, [127] * 10, slow))
