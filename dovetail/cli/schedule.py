@@ -174,7 +174,9 @@ def _spills(problem: Problem, found: Scheduled, most: int = 12) -> Table:
                        words=("spilled tensor",))  # fmt: skip
     for a, times in spilled[:most]:
         item = problem.items[a]
-        table.add_row(item.name, f"{item.size:,}", "1", f"{times}", f"{item.size * (1 + times):,}")
+        spills = int(not item.backed)
+        moved = item.size * (spills + times)
+        table.add_row(item.name, f"{item.size:,}", f"{spills}", f"{times}", f"{moved:,}")
     if len(spilled) > most:
         table.add_row(f"… {len(spilled) - most} more", "", "", "", "")
     return table

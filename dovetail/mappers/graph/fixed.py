@@ -64,6 +64,8 @@ class FixedMaster:
             return
         drops = [self.model.variable(size) for _ in wide]
         self.gaps.update(zip(wide, drops, strict=True))
+        if self.problem.items[a].backed:  # its copy off chip is still there
+            return
         spill = self.model.variable(size, integer=False)
         for drop in drops:
             self.model.add({spill: 1, drop: -1}, low=0)

@@ -73,7 +73,8 @@ class FreeMaster:
         cells = {t: self.model.variable() for t in span}
         self.cells.append(cells)
         size = item.size // self.unit
-        self.spilled[a] = self.model.variable(size, integer=False)
+        spill = 0 if item.backed else size
+        self.spilled[a] = self.model.variable(spill, integer=False)
         for t in span:
             self._add_cell(a, t, size)
         if item.producer is None:  # loaded once without cost

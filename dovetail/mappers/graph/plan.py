@@ -65,7 +65,10 @@ def stays_of(problem: Problem, order: Iterable[int], dropped: frozenset[Gap]) ->
 
 
 def bytes_of(problem: Problem, dropped: Iterable[Gap]) -> int:
-    """Bytes moved when items leave in these gaps: one spill each, one retrieval per gap."""
+    """Bytes moved when items leave in these gaps: one retrieval per gap, one spill per item.
+
+    What was loaded needs no spill: its copy off chip is still there.
+    """
     gaps = list(dropped)
-    retrieved = sum(problem.items[a].size for a, _ in gaps)
-    return retrieved + sum(problem.items[a].size for a in {a for a, _ in gaps})
+    made = {a for a, _ in gaps if not problem.items[a].backed}
+    return sum(problem.items[a].size for a in (*(a for a, _ in gaps), *made))

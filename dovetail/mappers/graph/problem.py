@@ -20,12 +20,15 @@ class Item:
         producer: operator that creates it; None for what is loaded at its first use: inputs of
             the network and parameters.
         consumers: operators that read it, ascending.
+        backed: whether an unchanged copy lies off chip, so that dropping it costs no spill: what
+            is loaded is, except in a part of a problem, where another part produced it.
     """
 
     name: str
     size: int
     producer: int | None
     consumers: tuple[int, ...]
+    backed: bool = False
 
     @property
     def users(self) -> tuple[int, ...]:
@@ -118,9 +121,9 @@ class Problem:
         return tuple(sum(self.items[a].size for a in row) for row in self.uses)
 
     @property
-    def shape(self) -> tuple[tuple[int, int | None, tuple[int, ...]], ...]:
+    def shape(self) -> tuple[tuple[int, int | None, tuple[int, ...], bool], ...]:
         """All but the names: problems of one shape have the same solutions."""
-        return tuple((item.size, item.producer, item.consumers) for item in self.items)
+        return tuple((i.size, i.producer, i.consumers, i.backed) for i in self.items)
 
     @property
     def required_bytes(self) -> int:
@@ -178,6 +181,7 @@ class Problem:
                 item.size,
                 None if item.producer is None else place[item.producer],
                 tuple(sorted(place[op] for op in item.consumers)),
+                item.backed,
             )
             for item in self.items
         )
@@ -196,7 +200,7 @@ class Problem:
             consumers = tuple(number[op] for op in item.consumers if op in number)
             producer = None if item.producer is None else number.get(item.producer)
             if consumers or producer is not None:
-                items.append(Item(item.name, item.size, producer, consumers))
+                items.append(Item(item.name, item.size, producer, consumers, item.backed))
                 source.append(a)
         names = tuple(self.operators[op] for op in kept)
         return Problem(self.name, names, tuple(items)), tuple(source)

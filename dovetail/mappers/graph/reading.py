@@ -40,7 +40,13 @@ def read_problem(network: Network, *, with_parameters: bool = False, bits: int =
                 readers.setdefault(name_of[tensor], []).append(i)
     names = [n for n in dict.fromkeys(name_of.values()) if n in producer or n in readers]
     items = tuple(
-        Item(n, _size(network, n, bits), producer.get(n), tuple(dict.fromkeys(readers.get(n, ()))))
+        Item(
+            n,
+            _size(network, n, bits),
+            producer.get(n),
+            tuple(dict.fromkeys(readers.get(n, ()))),
+            backed=n not in producer,
+        )
         for n in names
     )
     number = {n: i for i, n in enumerate(names)}

@@ -15,7 +15,8 @@ class Traffic:
     """What a plan costs.
 
     Attributes:
-        spilled_bytes: written off chip before the last use; at most once per tensor.
+        spilled_bytes: written off chip before the last use; at most once per tensor, and never of
+            what has a copy there from the start.
         retrieved_bytes: read back.
         peak_bytes: most bytes on chip at any step.
         extent_bytes: highest address in use, plus one.
@@ -46,7 +47,8 @@ def replay(problem: Problem, plan: Plan) -> Traffic:
     for stay in plan.stays:
         stays[stay.item] = stays.get(stay.item, 0) + 1
     for a, times in stays.items():
-        spilled += problem.items[a].size if times > 1 else 0
+        if times > 1 and not problem.items[a].backed:
+            spilled += problem.items[a].size
         retrieved += problem.items[a].size * (times - 1)
     peak = max(sum(size for _, _, size in step) for step in _steps(problem, plan))
     extent = max(

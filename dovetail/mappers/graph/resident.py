@@ -69,7 +69,7 @@ def _passages(problem: Problem, plan: Plan) -> tuple[dict[str, set[int]], set[in
         item = problem.items[stay.item]
         again = stay.item in seen
         seen.add(stay.item)
-        if again:
+        if again and not item.backed:
             stored.add(stay.item)
         if again or item.producer is None:
             fetched.setdefault(problem.operators[plan.order[stay.start]], set()).add(stay.item)

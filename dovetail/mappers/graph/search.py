@@ -61,6 +61,7 @@ class _Search:
         self.users = [mask_of(item.users) for item in problem.items]
         self.needs = [mask_of(row) for row in problem.uses]
         self.ancestors = [mask_of(row) for row in problem.before]
+        self.loaded = mask_of(a for a, i in enumerate(problem.items) if i.backed)
         self.serial = 0
 
     def run(self, deadline: float, max_states: int) -> Draft:
@@ -127,7 +128,7 @@ class _Search:
     def _after(self, point: Point, op: int, gone: int, back: tuple[int, ...]) -> Point:
         done = point.done | 1 << op
         on_chip = (point.on_chip | self.needs[op]) & ~gone
-        copied = point.copied | gone
+        copied = point.copied | gone | (self.needs[op] & self.loaded)
         for a in bits(self.needs[op]):
             if not self.users[a] & ~done:
                 on_chip &= ~(1 << a)

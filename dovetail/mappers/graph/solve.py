@@ -151,7 +151,9 @@ def _solve(problem: Problem, budget: int, effort: _Effort) -> Part:
 
 def _least_cost(problem: Problem) -> int:
     """One spill and one retrieval of the smallest tensor that several operators use."""
-    return 2 * min((i.size for i in problem.items if len(i.users) > 1), default=0)
+    several = (item for item in problem.items if len(item.users) > 1)
+    costs = (item.size * (1 if item.backed else 2) for item in several)
+    return min(costs, default=0)
 
 
 def _found(problem: Problem, budget: int, best: Part | None) -> Part:

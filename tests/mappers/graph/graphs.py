@@ -14,7 +14,7 @@ from dovetail.mappers.graph.plan import Gap, Stay, bytes_of, stays_of, use_steps
 
 def problem(*rows: tuple[int, int | None, tuple[int, ...]], operators: int) -> Problem:
     """Rows of (size, producer, consumers)."""
-    items = tuple(Item(f"t{a}", *row) for a, row in enumerate(rows))
+    items = tuple(Item(f"t{a}", *row, backed=row[1] is None) for a, row in enumerate(rows))
     return Problem("test", tuple(f"op{i}" for i in range(operators)), items)
 
 

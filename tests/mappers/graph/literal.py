@@ -16,7 +16,8 @@ def literal_optimum(p: Problem, budget: int) -> float:
     sizes = [item.size for item in p.items]
     c = {cell: m.variable() for cell in cells}
     kept = {cell: m.variable() for cell in cells}
-    s = {(a, t): m.variable(sizes[a]) for a, t in cells}
+    made = [not item.backed for item in p.items]
+    s = {(a, t): m.variable(sizes[a] if made[a] else 0) for a, t in cells}
     r = {(a, t): m.variable(sizes[a]) for a, t in cells}
     low = {cell: m.variable(high=budget) for cell in cells}
     same = {cell: m.variable() for cell in cells}

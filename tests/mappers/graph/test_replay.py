@@ -89,3 +89,10 @@ def test_no_mutation_of_a_schedule_is_silently_cheaper(p: Problem, data: st.Data
     mutant = replace(found.plan, stays=tuple(stays), addresses=tuple(addresses))
     if not faults(p, mutant):
         assert replay(p, mutant).bytes >= found.traffic.bytes
+
+
+def test_what_was_loaded_is_dropped_for_free_and_retrieved_for_its_bytes() -> None:
+    p = problem((3, None, (0, 2)), (4, 0, (1,)), (4, 1, (2,)), (1, 2, ()), operators=3)
+    found = schedule(p, 8)
+    assert (found.traffic.spilled_bytes, found.traffic.retrieved_bytes) == (0, 3)
+    assert found.proven
