@@ -9,6 +9,14 @@ KERNELS = {
     kernel.name: kernel
     for kernel in (
         Kernel(
+            "gelu",
+            "GELU as ReLU minus an interpolated table of 177 entries",
+            (
+                Parameter("width", 32, 6, 48, "bits of argument and result"),
+                Parameter("fraction", 22, 6, 24, "how many of them are fractional"),
+            ),
+        ),
+        Kernel(
             "requantize",
             "dyadic requantization: clip(round(acc * multiplier / 2^shift) + zero_point)",
             (

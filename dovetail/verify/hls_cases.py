@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dovetail.ir.space import IntArray
+from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
 from dovetail.sim.values import requantize
 
 Values = Mapping[str, int]
@@ -74,7 +75,27 @@ def _requantize(values: Values, vectors: IntArray) -> IntArray:
     return requantize(acc, multiplier, shift, zero_point, values["out"])
 
 
+def _gelu_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Ends of the format and of the table, then numbers of the whole format and of the table."""
+    width, fraction = values["width"], values["fraction"]
+    top, step = 1 << (width - 1), 1 << (fraction - STEP_BITS)
+    last = min(step * ENTRIES, top)
+    near = [sign * (end + off) for end in (last, last - step) for off in (-2, -1, 0, 1)
+            for sign in (-1, 1)]  # fmt: skip
+    corners = [x for x in (*signed_corners(width), *near) if -top <= x < top]
+    x = rng.integers(-top, top, count)
+    x[::2] = rng.integers(-last, last, len(x[::2]))
+    return _stack(((x,) for x in corners), x[:, None], count)
+
+
+def _gelu(values: Values, vectors: IntArray) -> IntArray:
+    return gelu(vectors[:, 0], values["fraction"])
+
+
 CHECKS = {
+    "gelu": Check(
+        ({}, {"width": 16, "fraction": 10}, {"width": 12, "fraction": 8}), _gelu_vectors, _gelu
+    ),
     "requantize": Check(
         ({}, {"acc": 24, "multiplier": 15, "shift": 5, "out": 4}),
         _requantize_vectors,
