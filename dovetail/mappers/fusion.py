@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dovetail.arch.spatial import SpatialArray
@@ -23,6 +24,9 @@ from dovetail.mappers.fusion_tiles import Run, Tiling, tilings
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.spatial import check_mapper
 from dovetail.mappers.token_view import tokens_as_images
+
+PRICED = 6
+"""Tilings of a run that are priced by the mapping analysis, the best by the closed form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def fuse(
     placements = schedule(network).placements
     alone = [unfused(one, network, pricing) for one in placements]
     spans = _candidates(tokens_as_images(network), alone, pricing, max_length)
-    settled: dict[_Span, tuple[Price, ...]] = {}
+    settled: _Settled = {}
     while True:
         chosen = _partition(len(placements), alone, spans, settled, objective)
         open_spans = [span for span in chosen if span in spans and span not in settled]
@@ -138,14 +142,29 @@ def fuse(
     groups = []
     for begin, end in chosen:
         before = tuple(alone[begin:end])
-        tiling = spans[begin, end][0] if (begin, end) in spans else None
-        parts = settled[begin, end] if tiling else before
+        tiling, parts = settled.get((begin, end), (None, before))
         groups.append(Group(tuple(placements[begin:end]), tiling, parts, before))
     return FusedSchedule(network.name, objective, tuple(groups))
 
 
 _Span = tuple[int, int]
-_Spans = dict[_Span, tuple[Tiling, Price]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A run worth fusing.
+
+    Attributes:
+        tilings: those that look best, the best first.
+        rough: cost of the first by the closed form.
+    """
+
+    tilings: tuple[Tiling, ...]
+    rough: Price
+
+
+_Spans = dict[_Span, _Candidate]
+_Settled = dict[_Span, tuple[Tiling | None, tuple[Price, ...]]]
 
 
 def runs(
@@ -164,7 +183,7 @@ def runs(
 def _candidates(
     network: Network, alone: Sequence[Price], pricing: Pricing, max_length: int
 ) -> _Spans:
-    """The tiling of every run that looks best, and its rough cost, if better than unfused."""
+    """The tilings of every run that look best, if the best looks better than unfused."""
     found: _Spans = {}
     for (begin, end), run in runs(network, schedule(network).placements, max_length):
         own = tuple(alone[begin:end])
@@ -175,10 +194,10 @@ def _candidates(
             if fits(one, pricing)
             for cost in [estimate(one, own, pricing)]
         ]
-        if choices:
-            value, _, _, one, cost = min(choices, key=lambda choice: choice[:3])
-            if value < before:
-                found[begin, end] = one, cost
+        choices.sort(key=lambda choice: choice[:3])
+        if choices and choices[0][0] < before:
+            best = tuple(choice[3] for choice in choices[:PRICED])
+            found[begin, end] = _Candidate(best, choices[0][4])
     return found
 
 
@@ -190,7 +209,7 @@ def _partition(
     count: int,
     alone: Sequence[Price],
     spans: _Spans,
-    settled: dict[_Span, tuple[Price, ...]],
+    settled: _Settled,
     objective: str,
 ) -> list[_Span]:
     """The groups of the least total value; an operator alone where a group gains nothing."""
@@ -201,7 +220,8 @@ def _partition(
     for end in range(1, count + 1):
         options = [(best[end - 1][0] + alone[end - 1].value(objective), (end - 1, end))]
         for span in by_end.get(end, []):
-            price = sum(settled[span], Price()) if span in settled else spans[span][1]
+            known = span in settled
+            price = sum(settled[span][1], Price()) if known else spans[span].rough
             options.append((best[span[0]][0] + price.value(objective), span))
         best.append(min(options, key=lambda option: option[0]))
     chosen: list[_Span] = []
@@ -210,11 +230,12 @@ def _partition(
     return chosen[::-1]
 
 
-def _settle(
-    span: _Span, spans: _Spans, settled: dict[_Span, tuple[Price, ...]], pricing: Pricing
-) -> None:
+def _settle(span: _Span, spans: _Spans, settled: _Settled, pricing: Pricing) -> None:
     """Prices a group by the mapping analysis; one that cannot be mapped costs infinitely much."""
-    try:
-        settled[span] = priced(spans[span][0], pricing)
-    except MappingError:
-        settled[span] = (Price(math.inf, math.inf),)
+    found: list[tuple[float, Tiling, tuple[Price, ...]]] = []
+    for one in spans[span].tilings:
+        with suppress(MappingError):
+            parts = priced(one, pricing)
+            found.append((sum(parts, Price()).value(pricing.objective), one, parts))
+    best = min(found, key=lambda choice: choice[0], default=None)
+    settled[span] = best[1:] if best else (None, (Price(math.inf, math.inf),))
