@@ -17,6 +17,15 @@ KERNELS = {
             ),
         ),
         Kernel(
+            "lmul",
+            "L-Mul: a floating-point product by one integer addition",
+            (
+                Parameter("exponent", 8, 2, 8, "bits of the exponent"),
+                Parameter("mantissa", 7, 1, 23, "bits of the mantissa"),
+                Parameter("finite", 0, 0, 1, "1: no infinity, one NaN, saturates (OCP E4M3)"),
+            ),
+        ),
+        Kernel(
             "requantize",
             "dyadic requantization: clip(round(acc * multiplier / 2^shift) + zero_point)",
             (

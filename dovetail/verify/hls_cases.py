@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dovetail.ir.space import IntArray
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
+from dovetail.sim.special.lmul import lmul
 from dovetail.sim.values import requantize
 
 Values = Mapping[str, int]
@@ -92,9 +93,37 @@ def _gelu(values: Values, vectors: IntArray) -> IntArray:
     return gelu(vectors[:, 0], values["fraction"])
 
 
+def _lmul_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Pairs of special and extreme numbers, then random ones, half of them of middle exponents."""
+    mantissa, fields = values["mantissa"], values["exponent"] + values["mantissa"]
+    ones, infinity = (1 << fields) - 1, (1 << fields) - (1 << mantissa)
+    one = ((1 << (values["exponent"] - 1)) - 1) << mantissa
+    special = (0, 1 << mantissa, one + (1 << mantissa) - 1, infinity - 1, infinity, ones)
+    corners = [(x, y ^ (1 << fields) * ((x + y) & 1)) for x in special for y in special]
+    pairs = rng.integers(0, 1 << (fields + 1), (count, 2))
+    middle = one + rng.integers(-(one >> 1), one >> 1, (count, 2), endpoint=True)
+    pairs[::2] = middle[::2] | pairs[::2] & (1 << fields)
+    return _stack(corners, pairs, count)
+
+
+def _lmul(values: Values, vectors: IntArray) -> IntArray:
+    x, y = vectors.T
+    return lmul(x, y, values["exponent"], values["mantissa"], bool(values["finite"]))
+
+
 CHECKS = {
     "gelu": Check(
         ({}, {"width": 16, "fraction": 10}, {"width": 12, "fraction": 8}), _gelu_vectors, _gelu
+    ),
+    "lmul": Check(
+        (
+            {},
+            {"exponent": 5, "mantissa": 10},
+            {"exponent": 5, "mantissa": 2},
+            {"exponent": 4, "mantissa": 3, "finite": 1},
+        ),
+        _lmul_vectors,
+        _lmul,
     ),
     "requantize": Check(
         ({}, {"acc": 24, "multiplier": 15, "shift": 5, "out": 4}),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dovetail.hls import KERNELS
+from dovetail.sim.special.lmul import offset_bits
 from dovetail.verify.hls_cases import CHECKS
 
 
@@ -30,6 +31,36 @@ def test_gelu_is_within_the_interpolation_error_and_half_a_unit(form, bound):
     law = 2**-10 / 8 * 2 / math.sqrt(2 * math.pi) + 2**-23 + unit / 2
     assert error.max() <= law <= bound
     assert error.max() > 0.9 * law
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"exponent": 5, "mantissa": 10},
+        {"exponent": 5, "mantissa": 2},
+        {"exponent": 4, "mantissa": 3, "finite": 1},
+    ],
+)
+def test_lmul_is_within_its_offset_and_the_error_where_fractions_begin_to_carry(form):
+    values, table, results = drawn("lmul", form)
+    mantissa, fields = values["mantissa"], values["exponent"] + values["mantissa"]
+    bias, ones = 2 ** (values["exponent"] - 1) - 1, (1 << fields) - 1
+
+    def number(bits):
+        fraction = 1 + (bits & ((1 << mantissa) - 1)) / 2.0**mantissa
+        return fraction * 2.0 ** (((bits & ones) >> mantissa) - bias)
+
+    def exponent(bits):
+        return (bits & ones) >> mantissa
+
+    normal = (exponent(table) > 0).all(axis=1) & (exponent(table) < 2 * bias + 1).all(axis=1)
+    normal &= (exponent(results) > 0) & (exponent(results) < 2 * bias + 1)
+    relative = (number(results) / (number(table[:, 0]) * number(table[:, 1])) - 1)[normal]
+    offset = 2.0 ** -offset_bits(mantissa)
+    assert len(relative) > 5000
+    assert relative.max() <= offset
+    assert relative.min() >= 8 / (3 - offset) ** 2 - 1
 
 
 def test_requantization_is_within_half_a_unit_unless_it_saturates():
