@@ -19,14 +19,14 @@ from dovetail.mappers.graph.search import search_windows
 WINDOW = 16
 """Operators per window."""
 
-MAX_STALE = 5
+MAX_STALE = 2
 """Passes in a row without a better schedule after which an order is left."""
 
 
 def improve(
     problem: Problem,
     budget: int,
-    orders: Sequence[Sequence[int]],
+    orders: Sequence[tuple[int, ...]],
     best: Part | None,
     window: int,
     deadline: float,
@@ -47,12 +47,13 @@ def improve(
     References:
         COSMA (arXiv 2311.18246), section IV: a heuristic that divides graphs found by NAS.
     """
-    for number, order in enumerate(orders):
-        left = deadline - time.monotonic()
-        until = time.monotonic() + left / (len(orders) - number)
-        best = _passes(problem, budget, order, best, window, until)
-        if best is not None and best.cost == 0:
-            break
+    for size in (window, window + window // 2, max(2, window // 2), 2 * window):
+        for order in dict.fromkeys((*orders, *([best.order] if best else []))):
+            left = deadline - time.monotonic()
+            if left <= 0 or (best is not None and best.cost == 0):
+                return best
+            until = time.monotonic() + left / 2
+            best = _passes(problem, budget, order, best, size, until)
     return best
 
 
@@ -64,13 +65,12 @@ def _passes(
     window: int,
     deadline: float,
 ) -> Part | None:
-    """Passes until several in a row, each with windows of another size, bring nothing."""
-    sizes = (window, window + window // 2, max(2, window // 2))
+    """Passes over shifted windows until several in a row bring nothing."""
     stale = turn = 0
     while stale < MAX_STALE and time.monotonic() < deadline:
-        size = sizes[stale % len(sizes)]
+        shift = turn * window // 2 % window
         order = search_windows(
-            problem, budget, order, window=size, shift=turn * size // 2 % size, deadline=deadline
+            problem, budget, order, window=window, shift=shift, deadline=deadline
         )
         before = best
         best = cheaper(best, in_order(problem, budget, order, deadline))

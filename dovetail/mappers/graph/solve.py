@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dovetail.errors import MappingError
+from dovetail.mappers.graph.bound import windows_bound
 from dovetail.mappers.graph.divide import WINDOW, improve
 from dovetail.mappers.graph.fixed import FixedMaster
 from dovetail.mappers.graph.free import FreeMaster
@@ -135,6 +136,9 @@ def _solve(problem: Problem, budget: int, effort: _Effort) -> Part:
             return replace(best, bound=best.cost)
     cells = _cells(problem)
     wide = cells > MAX_CELLS // 10
+    if best is not None and (wide or not effort.exact):
+        until = time.monotonic() + effort.seconds / 5
+        bound = max(bound, windows_bound(problem, budget, best.order, best.cost, until))
     if effort.exact:
         left = deadline - time.monotonic()
         draft = search(problem, budget, time_limit_s=left * (0.1 if wide else 0.4))

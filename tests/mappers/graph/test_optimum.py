@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dovetail.errors import MappingError
-from dovetail.mappers.graph import Problem, minimum_peak, replay, schedule
+from dovetail.mappers.graph import Problem, bound, minimum_peak, replay, schedule
 from dovetail.mappers.graph.baselines import CHOOSERS, run_baseline
 from dovetail.mappers.graph.fixed import FixedMaster
 from dovetail.mappers.graph.free import FreeMaster
@@ -153,3 +153,35 @@ def test_without_time_the_best_known_schedule_comes_with_its_gap() -> None:
     found = schedule(p, p.required_bytes, time_limit_s=0.0)
     assert found.gap_bytes >= 0
     assert replay(p, found.plan).bytes == found.traffic.bytes
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(most=6), st.sampled_from([0.0, 0.5]), st.data())
+def test_windows_never_bound_more_than_the_optimum(
+    p: Problem, share: float, data: st.DataObject
+) -> None:
+    budget = budgets(p, share)
+    order = data.draw(st.sampled_from(sorted(orders(p))))
+    cuts = data.draw(st.sets(st.integers(1, len(order) - 1)))
+    parts = bound._parts(p, order, [0, *sorted(cuts)])
+    assert sum(len(part.operators) for part in parts) == len(order)
+    total = bound._sum(parts, budget, {}, float("inf"))
+    best = search(p, budget, time_limit_s=20)
+    assert total <= best.bound_bytes
+    if not cuts:
+        assert total == best.bound_bytes
+
+
+def test_windows_give_a_useful_bound_of_repeated_blocks() -> None:
+    # Each block spills its shortcut: t0 .. t1 with a wide tensor in between.
+    rows = [(3, None, (0, 2))]
+    for block in range(9):
+        first, last = 3 * block, 3 * block + 2
+        rows += [(4, first, (first + 1,)), (4, first + 1, (last,))]
+        rows.append((3, last, (last + 1, last + 3) if block < 8 else ()))
+    p = problem(*rows, operators=27)
+    found = schedule(p, p.required_bytes)
+    starts = bound._narrow(p, p.default_order, 4)
+    total = bound.windows_bound(p, p.required_bytes, p.default_order, 10**9, float("inf"))
+    assert len(starts) > 4
+    assert 0 < total <= found.traffic.bytes
