@@ -169,8 +169,8 @@ def _spatial(spec: str, overrides: list[str] | None) -> SpatialArray:
     if not isinstance(chosen, SpatialArray):
         names = ", ".join(presets.names("spatial"))
         raise AcceleratorError(
-            f"accelerator '{chosen.name}' is of family '{chosen.family}', whose tilings "
-            f"`dovetail simulate` chooses; loop nests are mapped onto spatial arrays: {names}"
+            f"accelerator '{chosen.name}' is of family '{chosen.family}': loop nests are mapped onto "
+            f"one spatial array; name a file or one of {names}"
         )
     return chosen
 

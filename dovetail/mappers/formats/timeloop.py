@@ -96,7 +96,7 @@ def read_timeloop(
             level.bypassed = _bypassed(entry, place)
         else:
             _add_loops(level, kind, entry, einsum, place)
-    _fill_rests(table, einsum)
+    _fill_rests(table, einsum, source)
     return Tree(
         tuple(_nodes(table, stores, einsum, accelerator, source)), operator=einsum.output.tensor
     )
@@ -265,7 +265,7 @@ def _loop_lists(table: Mapping[str, _Level]) -> Iterator[list[tuple[str, int]]]:
         yield from level.spatial
 
 
-def _fill_rests(table: Mapping[str, _Level], einsum: Einsum) -> None:
+def _fill_rests(table: Mapping[str, _Level], einsum: Einsum, source: str) -> None:
     """Gives factors of 0 what the others leave of the extent."""
     counts: dict[str, list[int]] = {}
     for loops in _loop_lists(table):
@@ -276,7 +276,9 @@ def _fill_rests(table: Mapping[str, _Level], einsum: Einsum) -> None:
             if count == 0:
                 others = [c for c in counts[rank] if c]
                 if len(others) < len(counts[rank]) - 1:
-                    raise MappingError(f"rank {rank} has several factors of 0: one is legal")
+                    raise MappingError(
+                        f"{source}: rank {rank} has several factors of 0: one is legal"
+                    )
                 loops[i] = rank, rest(einsum.extent(rank), others)
 
 
