@@ -17,6 +17,7 @@ from dovetail.mappers.formats import read_mappings
 from dovetail.mappers.found import Found
 from dovetail.mappers.random_search import random_mapping
 from dovetail.mappers.spatial import find_mapping
+from dovetail.mappers.stopping import ending_on_interrupt, stop_requested
 from dovetail.sim.nest import NestCost, analyse, analyse_tree, faults, tree_faults
 
 HURRY_SAMPLES = 100
@@ -68,7 +69,7 @@ def find_all(work: Work, accelerator: SpatialArray, question: Question) -> tuple
     groups = grouped(work.einsums)
     lines: list[Line] = []
     interrupted = False
-    with _progress(question.mapper, len(groups)) as advance:
+    with ending_on_interrupt(), _progress(question.mapper, len(groups)) as advance:
         for names in groups:
             einsum = work.einsums[names[0]]
             start = time.perf_counter()
@@ -88,9 +89,8 @@ def _find(
     einsum: Einsum, accelerator: SpatialArray, question: Question, *, hurry: bool
 ) -> tuple[Found, bool]:
     """An answer, and whether the user did not wait for a better one."""
-    limit = question.time_limit_s
+    limit, start = question.time_limit_s, time.perf_counter()
     if not hurry:
-        start = time.perf_counter()
         try:
             found = find_mapping(
                 einsum, accelerator, question.objective, question.mapper, seed=question.seed,
@@ -98,13 +98,22 @@ def _find(
             )  # fmt: skip
         except KeyboardInterrupt:
             pass  # nothing was found yet
+        except SystemError as error:  # what a compiled kernel makes of Ctrl-C
+            if not isinstance(_root(error), KeyboardInterrupt):
+                raise
         else:
-            in_time = limit is None or time.perf_counter() - start < limit
-            return found, found.interrupted and in_time
+            early = limit is None or time.perf_counter() - start < limit
+            return found, stop_requested() or (found.interrupted and early)
     quick = random_mapping(
         einsum, accelerator, question.objective, seed=question.seed, samples=HURRY_SAMPLES
     )
     return replace(quick, interrupted=True), True
+
+
+def _root(error: BaseException) -> BaseException:
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dovetail.ir.space import FloatArray
 from dovetail.mappers.compulsory import lower_bound
 from dovetail.mappers.found import Found, check_objective, value_of
 from dovetail.mappers.mapspace import Mapspace, Point
+from dovetail.mappers.stopping import stop_requested
 from dovetail.sim.nest import analyse, analyse_batch
 
 
@@ -40,8 +41,8 @@ class Incumbent:
 
     @property
     def expired(self) -> bool:
-        """Whether the time limit is over."""
-        return time.monotonic() >= self._end
+        """Whether the time limit is over, or the user wants an end."""
+        return stop_requested() or time.monotonic() >= self._end
 
     @property
     def remaining_s(self) -> float | None:

@@ -13,6 +13,7 @@ from dovetail.arch.spatial import SpatialArray
 from dovetail.errors import DovetailError, MappingError, UnknownNameError
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.found import Found, check_objective
+from dovetail.mappers.stopping import stop_requested
 
 GROUP = "dovetail.mappers"
 """Group of entry points whose targets are a `SpatialMapper`."""
@@ -138,7 +139,7 @@ def _recall(key: Hashable, time_limit_s: float | None) -> Found | None:
 
 
 def _remember(key: Hashable, found: Found, time_limit_s: float | None) -> None:
-    if found.interrupted and time_limit_s is None:  # Ctrl-C
+    if found.interrupted and (time_limit_s is None or stop_requested()):  # Ctrl-C
         return
     _memory[key] = found, time_limit_s
     _memory.move_to_end(key)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ import yaml
 
 from dovetail.mappers import anytime, spatial
 from dovetail.mappers.formats import read_mappings
-from tests.cli.driver import run, succeed
+from tests.cli.driver import COMMAND, run, succeed
 
 OP = "K=8,C=8,P=4,Q=4"
 QUICK = ("map", "--op", OP, "-a", "tpu_like", "--mapper", "random")
@@ -246,3 +249,21 @@ def test_wrong_arguments(arguments: tuple[str, ...], words: str) -> None:
 
 def test_a_file_is_not_read_and_overwritten(written: Path) -> None:
     assert "is the input, too" in run(*QUICK, "--check", written, "-o", written).complaint
+
+
+def test_a_real_ctrl_c_leaves_a_file(tmp_path: Path) -> None:
+    """Pressed while the genetic mapper is at work on a network of many operators."""
+    process = subprocess.Popen(
+        [*COMMAND, "map", "resnet50", "--mapper", "genetic", "-o", "m.yaml"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=120)
+    early = process.returncode == 130 and "quick mappings" not in complaint
+    if early or process.returncode == 0:
+        pytest.skip("pressed before the search began, or after it ended")
+    assert process.returncode == 130, complaint
+    assert "Traceback" not in complaint
+    assert len(read_mappings("m.yaml")) == 54
