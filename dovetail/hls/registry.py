@@ -26,6 +26,17 @@ KERNELS = {
             ),
         ),
         Kernel(
+            "quantize",
+            "fixed-point quantizer with a movable binary point and ap_fixed's modes",
+            (
+                Parameter("in", 32, 2, 44, "bits of the signed argument"),
+                Parameter("shift", 5, 2, 5, "bits of the signed shift"),
+                Parameter("out", 16, 1, 45, "bits of the signed result"),
+                Parameter("rounding", 1, 0, 6, "0 AP_TRN, 1 AP_RND, 2 AP_RND_CONV, …"),
+                Parameter("saturate", 1, 0, 1, "0 AP_WRAP, 1 AP_SAT"),
+            ),
+        ),
+        Kernel(
             "requantize",
             "dyadic requantization: clip(round(acc * multiplier / 2^shift) + zero_point)",
             (

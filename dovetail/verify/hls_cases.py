@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dovetail.ir.space import IntArray
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
 from dovetail.sim.special.lmul import lmul
+from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
 from dovetail.sim.values import requantize
 
 Values = Mapping[str, int]
@@ -49,6 +50,25 @@ def signed_corners(bits: int) -> tuple[int, ...]:
 def _stack(corners: Iterable[tuple[int, ...]], random: IntArray, count: int) -> IntArray:
     first = np.array(list(corners), dtype=np.int64)
     return np.concatenate([first, random])[:count]
+
+
+def _quantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Ends of the format, then numbers of any size, half of them at or beside a tie."""
+    bits, most, out = values["in"], 1 << (values["shift"] - 1), values["out"]
+    top = 1 << (bits - 1)
+    corners = itertools.product(signed_corners(bits), (-most, -1, 0, 1, most - 1))
+    shifts = rng.integers(-most, most, count)
+    x = rng.integers(-top, top, count) >> rng.integers(0, bits, count)
+    shifts[::2] = drop = rng.integers(1, max(min(most, bits - out + 1), 2), len(x[::2]))
+    whole = rng.integers(-(1 << (out - 1)), 1 << (out - 1), len(drop))
+    near = (whole << drop) + (1 << (drop - 1)) + rng.integers(-1, 2, len(drop))
+    x[::2] = np.clip(near, -top, top - 1)
+    return _stack(corners, np.stack([x, shifts], axis=1), count)
+
+
+def _quantize(values: Values, vectors: IntArray) -> IntArray:
+    modes = ROUNDINGS[values["rounding"]], OVERFLOWS[values["saturate"]]
+    return quantize(vectors[:, 0], vectors[:, 1], values["out"], *modes)
 
 
 def _requantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
@@ -124,6 +144,15 @@ CHECKS = {
         ),
         _lmul_vectors,
         _lmul,
+    ),
+    "quantize": Check(
+        (
+            {},
+            {"in": 16, "out": 8, "rounding": 0, "saturate": 0},
+            *({"in": 20, "out": 10, "rounding": i, "saturate": i % 2} for i in range(2, 7)),
+        ),
+        _quantize_vectors,
+        _quantize,
     ),
     "requantize": Check(
         ({}, {"acc": 24, "multiplier": 15, "shift": 5, "out": 4}),

@@ -63,6 +63,17 @@ def test_lmul_is_within_its_offset_and_the_error_where_fractions_begin_to_carry(
     assert relative.min() >= 8 / (3 - offset) ** 2 - 1
 
 
+@pytest.mark.parametrize("rounding", range(7))
+def test_quantization_is_within_half_a_unit_or_a_whole_one_when_it_truncates(rounding):
+    form = {"in": 20, "out": 12, "rounding": rounding}
+    _, table, results = drawn("quantize", form)
+    exact = table[:, 0] / 2.0 ** table[:, 1]
+    error = np.abs(results - exact)[np.abs(exact) < 2047]
+    truncates = rounding in (0, 3)
+    assert error.max() < 1 if truncates else error.max() <= 0.5
+    assert error.max() > (0.99 if truncates else 0.49)
+
+
 def test_requantization_is_within_half_a_unit_unless_it_saturates():
     values, table, results = drawn("requantize")
     acc, multiplier, shift, zero = table.T
