@@ -72,23 +72,19 @@ def cuts(network: Network) -> tuple[str, ...]:
         if list(alive) == [op.outputs[0]] and op.outputs[0] not in network.outputs:
             found.append(op.outputs[0])
     whole = Arena(network, network.operators, MemoryRule()).buffers
-    # What follows in place belongs to the stage.
-    return tuple(
-        name
-        for name in found
-        if not any(whole[op.outputs[0]] == whole[name] for op in network.consumers[name])
-    )
+
+    def goes_on(name: str) -> bool:
+        """Whether nothing but an operator that works in place follows: it belongs to the stage."""
+        readers = network.consumers[name]
+        return len(readers) == 1 and whole[readers[0].outputs[0]] == whole[name]
+
+    return tuple(name for name in found if not goes_on(name))
 
 
 class Stage:
-    """A prefix of a network that ends in one tensor."""
+    """A prefix of a network that ends in one tensor, one of its `cuts`."""
 
     def __init__(self, network: Network, cut: str, rule: MemoryRule) -> None:
-        if cut not in cuts(network):
-            raise MappingError(
-                f"patches cannot end at '{cut}' of network '{network.name}': choose one of "
-                f"{', '.join(cuts(network)) or 'no tensor: it has no legal cut'}"
-            )
         self.network, self.cut, self.rule = network, cut, rule
         end = next(i for i, op in enumerate(network.operators, start=1) if cut in op.outputs)
         self.operators, self.rest = network.operators[:end], network.operators[end:]

@@ -80,6 +80,11 @@ def patch_schedule(
     References:
         Lin et al., MCUNetV2: Memory-Efficient Patch-based Inference, NeurIPS 2021, section 3.
     """
+    if cut not in (legal := cuts(network)):
+        raise MappingError(
+            f"patches cannot end at '{cut}' of network '{network.name}': choose one of "
+            f"{', '.join(legal) or 'no tensor: it has no legal cut'}"
+        )
     stage = Stage(network, cut, rule)
     rows, columns = (stage.parts(axis, count) for axis, count in zip((2, 3), grid, strict=True))
     patches = tuple(Patch(row, column) for row in rows for column in columns)
