@@ -57,8 +57,12 @@ def place_best(problem: Problem, budget: int, master: Master, deadline: float) -
             best = Part(draft.order, draft.dropped, cost, min(bound, cost))
             break
         proven = proven and outcome.proven
-        if not master.forbid(outcome.conflict) or time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             break
+        if not master.forbid(outcome.conflict):
+            if outcome.proven:
+                break
+            master.forbid(stays_of(problem, draft.order, draft.dropped))
     return best or (Part((), frozenset(), 0, bound) if bound else None)
 
 

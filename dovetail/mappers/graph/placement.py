@@ -23,6 +23,12 @@ GROUP_STEPS = (1_000_000, 96, 32, 12)
 MAX_WHOLE = 40
 """Blocks that one exact search takes on together."""
 
+MAX_NEIGHBOURS = 8
+"""Neighbouring groups that are refuted together."""
+
+REFUTE_SECONDS = 10.0
+"""Time of refuting: cuts without proof go on sooner."""
+
 MAX_PACKINGS = 3_000
 """Groups that are packed before the chain gives up."""
 
@@ -58,20 +64,40 @@ def place(
         addresses = chain.run()
         if addresses is not None:
             return Placement(tuple(addresses[i] for i in range(len(blocks))))
-    order = sorted(range(len(groups)), key=lambda g: g != chain.deepest)
-    for group in (groups[g] for g in order):
-        alone = pack([blocks[i] for i in group], budget, max_nodes=SHRINK_NODES, deadline=deadline)
-        if alone.addresses is None and alone.proven:
-            blamed = _conflict([stays[i] for i in group], blocks, group, budget)
+    found = _refute(stays, blocks, groups, budget, chain.deepest, deadline)
+    return found or Placement(None, tuple(stays[i] for i in groups[chain.deepest]))
+
+
+def _refute(
+    stays: Sequence[Stay],
+    blocks: Sequence[Block],
+    groups: list[list[int]],
+    budget: int,
+    deepest: int,
+    deadline: float,
+) -> Placement | None:
+    """A proof that some neighbouring groups have no placement, or the placement of all."""
+    deadline = min(deadline, time.monotonic() + REFUTE_SECONDS)
+    for low, high in _spans(len(groups), deepest):
+        some = sorted({i for group in groups[low : high + 1] for i in group})
+        if len(some) > MAX_WHOLE and low < high:
+            continue
+        packed = pack([blocks[i] for i in some], budget, max_nodes=SHRINK_NODES, deadline=deadline)
+        if packed.addresses is not None and len(some) == len(blocks):
+            return Placement(packed.addresses)
+        if packed.addresses is None and packed.proven:
+            blamed = _conflict([stays[i] for i in some], blocks, some, budget)
             return Placement(None, blamed, proven=True)
-    if len(blocks) <= MAX_WHOLE:
-        whole = pack(blocks, budget, deadline=deadline)
-        if whole.addresses is not None:
-            return Placement(whole.addresses)
-        if whole.proven:
-            blamed = _conflict(stays, blocks, range(len(blocks)), budget)
-            return Placement(None, blamed, proven=True)
-    return Placement(None, tuple(stays[i] for i in groups[chain.deepest]))
+    return None
+
+
+def _spans(count: int, deepest: int) -> Iterator[tuple[int, int]]:
+    """First and last of neighbouring groups: around the deepest, then each alone, then all."""
+    for width in range(1, min(count, MAX_NEIGHBOURS) + 1):
+        for low in range(max(0, deepest - width + 1), min(deepest, count - width) + 1):
+            yield low, low + width - 1
+    yield from ((g, g) for g in range(count) if g != deepest)
+    yield 0, count - 1
 
 
 def _groups(blocks: Sequence[Block], steps: int) -> list[list[int]]:

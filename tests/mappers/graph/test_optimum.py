@@ -132,6 +132,15 @@ def test_a_fixed_order_refutes_it_too() -> None:
     assert found.traffic.bytes == 2
 
 
+def test_a_free_operator_and_a_second_copy_do_not_help() -> None:
+    rows = [(i.size, i.producer, i.consumers) for i in halves().items]
+    free = schedule(problem(*rows, (1, 5, ()), operators=6), 4)
+    assert (free.traffic.bytes, free.proven) == (2, True)
+    copy = [(size, op + 5, tuple(c + 5 for c in read)) for size, op, read in rows if op is not None]
+    both = schedule(problem(*rows, *copy, operators=10), 4)
+    assert (both.traffic.bytes, both.proven) == (4, True)
+
+
 def test_a_larger_scratchpad_never_costs_more() -> None:
     rows = [(4, 0, (1, 4)), (3, 1, (2, 5)), (2, 2, (3,)), (3, 3, (4,)), (1, 4, (5,)), (2, 5, ())]
     p = problem(*rows, operators=6)
