@@ -8,7 +8,12 @@ from dovetail.mappers.optimal.bounds import remaining, state_count
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, points
 from dovetail.mappers.optimal.slides import (
-    fill_options, least_costs, listed, pairs_of, rates, slides_over,
+    fill_options,
+    least_costs,
+    listed,
+    pairs_of,
+    rates,
+    slides_over,
 )  # fmt: skip
 from dovetail.mappers.optimal.tables import ENERGY, LATENCY, TERMS, fill
 from dovetail.mappers.optimal.workspace import carve
@@ -126,13 +131,18 @@ def opened(  # type: ignore[no-untyped-def]
             if not (pairs[:, 1] == b).any():
                 floor = max(floor, smallest)
     made = (cost, own, tiles, widths, constants, floor, finished)
-    return lattice, vectors, made, (pairs, inside, project, whole, moved, offset, port_constant, least)
+    return (
+        lattice,
+        vectors,
+        made,
+        (pairs, inside, project, whole, moved, offset, port_constant, least),
+    )
 
 
 @kernel
 def slide(  # type: ignore[no-untyped-def]
-    objective, edges, stores, terms, port_criterion, slots, movable, lattice, vectors, made, sliding,
-    space,
+    objective, edges, stores, terms, port_criterion, slots, movable, lattice, vectors, made,
+    sliding, space,
 ):  # fmt: skip
     """The options of an opened choice: see `slides.listed` and `slides.fill_options`."""
     cost, own, _, _, _, _, _ = made

@@ -15,9 +15,11 @@ from dovetail.ir.operator import Einsum
 from dovetail.mappers.found import Found, check_objective, value_of
 from dovetail.mappers.optimal import choice as choices
 from dovetail.mappers.optimal import screen, search, tables
+from dovetail.mappers.optimal.infeasible import nothing_fits
 from dovetail.mappers.optimal.lattice import axes
-from dovetail.mappers.optimal.problem import Ints, Problem, Reals, hierarchies, spatial_choices
+from dovetail.mappers.optimal.problem import Ints, Problem, Reals, hierarchies
 from dovetail.mappers.optimal.rebuild import cuts_of, mapping_of
+from dovetail.mappers.optimal.unrolling import Spread, fixed_choice, spatial_choices
 from dovetail.sim.nest import analyse
 
 OBJECTIVE = {"latency": tables.LATENCY, "energy": tables.ENERGY, "edp": tables.EDP}
@@ -132,8 +134,8 @@ class _Family:
         )
         cost, own, tiles, widths, constants, floor, finished = made
         options, option_cost, option_own = choices.slide(
-            run.objective, p.edges, p.stores, p.terms, p.port_criterion, p.slots, p.movable, lattice,
-            vectors, made, sliding, run.space.reals[tables_size:],
+            run.objective, p.edges, p.stores, p.terms, p.port_criterion, p.slots, p.movable,
+            lattice, vectors, made, sliding, run.space.reals[tables_size:],
         )  # fmt: skip
         rest = choices.all_remaining(
             run.objective, cost, options, option_cost, p.slots, True, lattice, p.movable,
@@ -188,28 +190,57 @@ def optimal(
     objective: str = "latency",
     *,
     time_limit_s: float | None = None,
+    spatial: Spread | None = None,
 ) -> Found:
-    """The best mapping of an operator."""
+    """The best mapping of an operator, with proof; see the package for the mapspace.
+
+    Args:
+        einsum: the operator, with at most two factors.
+        accelerator: that runs it.
+        objective: `latency`, `energy`, or `edp`.
+        time_limit_s: of wall-clock time. When it is up, or on Ctrl-C, the best mapping so far is
+            returned with a bound that holds for all others.
+        spatial: counts per dimension and rank, e.g. {"x": {"K": 16}}, to be kept as they are; ranks
+            and dimensions that are left out are not unrolled. None: all that `unrolls` allow.
+
+    Raises:
+        MappingError: if no mapping fits, or `spatial` breaks a law of the accelerator.
+        UnknownNameError: for an unknown objective, dimension, or rank.
+    """
     number = OBJECTIVE[check_objective(objective)]
+    if len(einsum.operands) > 2:
+        raise MappingError(
+            f"the einsum has {len(einsum.operands)} factors: at most 2; split it in products"
+        )
     run = _Search(einsum, accelerator, number, time_limit_s)
-    counts = spatial_choices(einsum, accelerator)
+    counts = fixed_choice(einsum, accelerator, spatial) if spatial is not None else (
+        spatial_choices(einsum, accelerator)
+    )  # fmt: skip
     families = [
         _Family(run, Problem.of(einsum, accelerator, levels), counts)
         for levels in hierarchies(einsum, accelerator)
     ]
-    bound = _explore(run, families)
+    bound, interrupted = _explore(run, families)
     if run.mapping is None:
-        raise MappingError("nothing fits")
+        raise MappingError(nothing_fits(einsum, accelerator))
     cost = analyse(einsum, accelerator, run.mapping)
     value = value_of(cost.cycles, cost.energy_pj, objective)
-    if not abs(value - run.best) <= 1e-9 * value:
-        raise AssertionError((value, run.best))
+    if abs(value - run.best) > 1e-9 * value:
+        raise RuntimeError(
+            f"the mapper's cost {run.best} is not the analysis' {value}: please report"
+        )
     proven = bound >= run.target
-    return Found(run.mapping, cost, value if proven else bound, value, proven, run.nodes, not proven)
+    return Found(
+        run.mapping, cost, value if proven else bound, value, proven, run.nodes, interrupted
+    )
 
 
-def _explore(run: _Search, families: list[_Family]) -> float:
-    """Searches until nothing open can be better; returns the bound of everything."""
+def _explore(run: _Search, families: list[_Family]) -> tuple[float, bool]:
+    """Searches until nothing open can be better.
+
+    Returns:
+        The bound of everything, and whether the search was cut short.
+    """
     sizes = [len(family.counts) for family in families]
     owner = np.repeat(np.arange(len(families)), sizes)
     index = np.concatenate([np.arange(size) for size in sizes])
@@ -223,31 +254,38 @@ def _explore(run: _Search, families: list[_Family]) -> float:
         level[i] = screen.SOLVED
         bounds[i] = families[owner[i]].bounds[index[i]]
 
-    if run.objective == tables.LATENCY:
-        # Something good first: the fewest cycles, of these the least bound.
-        for i in np.lexsort((bounds, compute))[:FIRST]:
-            solve(int(i))
-            if run.mapping is not None:
-                break
-    while not run.late:
+    def refine() -> bool:
+        """Works on the most promising choices; False if none is left."""
         left = np.flatnonzero((level < screen.SOLVED) & (bounds < run.target))
         if not len(left):
-            break
+            return False
         few = left[np.argpartition(bounds[left], min(CHUNK, len(left)) - 1)[:CHUNK]]
         few = few[np.argsort(bounds[few], kind="stable")]
         now = level[few[0]]
         if now == screen.EXACT or (now == screen.FINE and not slides):
             solve(int(few[0]))
-            continue
+            return True
         few = few[(level[few] == now) & (owner[few] == owner[few[0]])]
         family = families[owner[few[0]]]
         family.screen(index[few], now + 1)
         bounds[few] = family.bounds[index[few]]
         level[few] += 1
-    if run.mapping is None:
-        for i in np.argsort(bounds, kind="stable"):
-            if level[i] < screen.SOLVED and math.isfinite(bounds[i]):
+        return True
+
+    try:
+        # Something good first: the fewest cycles, of these the least bound.
+        first = np.lexsort((bounds, compute))[: FIRST if run.objective == tables.LATENCY else 0]
+        for i in first:
+            if run.mapping is None:
                 solve(int(i))
-                if run.mapping is not None:
-                    break
-    return float(min(bounds.min(), run.best))
+        while not run.late and refine():
+            pass
+        for i in np.argsort(bounds, kind="stable"):
+            if run.mapping is None and level[i] < screen.SOLVED and math.isfinite(bounds[i]):
+                solve(int(i))
+    except KeyboardInterrupt:
+        if run.mapping is None:
+            raise
+        return float(min(bounds.min(), run.best)), True
+    bound = float(min(bounds.min(), run.best))
+    return bound, bound < run.target

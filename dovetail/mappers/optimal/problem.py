@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ Hierarchy = tuple[tuple[int, ...], ...]
 
 def hierarchies(einsum: Einsum, accelerator: SpatialArray) -> list[Hierarchy]:
     """All choices of stores to bypass, the one that bypasses nothing first."""
-    per_operand = []
+    per_operand: list[list[tuple[int, ...]]] = []
     for operand in OPERANDS:
         if operand not in accesses(einsum):
             per_operand.append([()])
@@ -33,7 +32,9 @@ def hierarchies(einsum: Einsum, accelerator: SpatialArray) -> list[Hierarchy]:
         levels = [i for i, store in enumerate(accelerator.stores) if operand in store.operands]
         optional = [i for i in levels[:-1] if operand in accelerator.stores[i].bypass]
         left_out = [
-            set(some) for n in range(len(optional) + 1) for some in itertools.combinations(optional, n)
+            set(some)
+            for n in range(len(optional) + 1)
+            for some in itertools.combinations(optional, n)
         ]
         per_operand.append([tuple(i for i in levels if i not in out) for out in left_out])
     return list(itertools.product(*per_operand))
@@ -159,46 +160,3 @@ def _ports(accelerator: SpatialArray, edges: Ints) -> Ints:
             result[port] = number
             number += 1
     return result
-
-
-def spatial_choices(einsum: Einsum, accelerator: SpatialArray) -> Ints:
-    """Spatial counts worth considering, (choices, dimensions, ranks).
-
-    Of counts that leave the same temporal extents only the smallest is one: more PEs would only
-    run padding.
-    """
-    extents = [extent for _, extent in einsum.ranks]
-    names = [name for name, _ in einsum.ranks]
-    allowed = dict(accelerator.unrolls)
-    per_dimension = []
-    for dimension, size in accelerator.dimensions:
-        ranks = [names.index(e) for e in allowed.get(dimension, ()) if e in names]
-        per_dimension.append(list(_spreads(extents, ranks, size)))
-    choices = np.array(list(itertools.product(*per_dimension)), np.int64)
-    choices = choices.reshape(len(choices), len(accelerator.dimensions), len(extents))
-    return choices[_tight(choices, np.array(extents))]
-
-
-def _spreads(extents: list[int], ranks: list[int], size: int) -> Iterator[list[int]]:
-    """Counts of all ranks along one dimension with a product of at most its size."""
-    if not ranks:
-        yield [1] * len(extents)
-        return
-    rank, others = ranks[0], ranks[1:]
-    for count in range(1, min(size, extents[rank]) + 1):
-        for rest in _spreads(extents, others, size // count):
-            counts = list(rest)
-            counts[rank] = count
-            yield counts
-
-
-def _tight(choices: Ints, extents: Ints) -> NDArray[np.bool_]:
-    """Choices in which no single count can be lowered at equal temporal extents."""
-    spread = choices.prod(axis=1)
-    temporal = -(-extents // spread)
-    good = np.ones(len(choices), np.bool_)
-    for dimension in range(choices.shape[1]):
-        count = choices[:, dimension]
-        fewer = spread // count * np.maximum(count - 1, 1)
-        good &= ((count == 1) | (-(-extents // fewer) > temporal)).all(axis=1)
-    return good

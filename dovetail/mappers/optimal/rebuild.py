@@ -64,9 +64,7 @@ def _outermost(
             yield Keep(accelerator.stores[kept[-1]].name, (role,))
 
 
-def _loops(
-    names: Sequence[str], outer: Sequence[int], inner: Sequence[int]
-) -> Iterator[Temporal]:
+def _loops(names: Sequence[str], outer: Sequence[int], inner: Sequence[int]) -> Iterator[Temporal]:
     for name, more, less in zip(names, outer, inner, strict=True):
         if more > less:
             yield Temporal(name, more // less)

@@ -16,11 +16,21 @@ from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, cells
 from dovetail.mappers.optimal.search import value
 from dovetail.mappers.optimal.tables import (
-    ACCESS, ENERGY, FREE, LATENCY, LOWER, OPERAND, PORT, READ_PJ, READ_RATE, UPPER, WRITE_PJ,
-    WRITE_RATE, box,
+    ACCESS,
+    ENERGY,
+    FREE,
+    LATENCY,
+    LOWER,
+    OPERAND,
+    PORT,
+    READ_PJ,
+    READ_RATE,
+    UPPER,
+    WRITE_PJ,
+    WRITE_RATE,
+    box,
 )  # fmt: skip
 from dovetail.mappers.optimal.workspace import carve
-
 
 QUICK, COARSE, FINE, EXACT, SOLVED = range(5)
 
@@ -178,15 +188,9 @@ def screened(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Bounds of choices before anything is placed.
 
-    Args:
-        objective: and what follows up to `slots`: see `choice.opened`.
-        choices: spatial counts, (choices, dimensions, ranks).
-        movable: boundaries of each operand, (3,).
-        level: COARSE, FINE, or EXACT.
-        quick: bounds known so far, (choices,); what reaches `best` is not looked at.
-        best: value to undercut.
-        space: workspace of reals.
-        numbers: workspace of whole numbers.
+    The arguments up to `movable` are those of `choice.opened`, but for `choices`: spatial counts,
+    (choices, dimensions, ranks). `level` is COARSE, FINE, or EXACT; `quick` holds bounds known so far,
+    (choices,); what reaches `best` is not looked at; `space` and `numbers` are workspaces.
 
     Returns:
         Bounds (choices,), and the two workspaces (they may have grown).

@@ -75,41 +75,38 @@ def dominated(  # type: ignore[no-untyped-def]
 
 @kernel
 def search(  # type: ignore[no-untyped-def]
-    objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths, sum_bits,
-    rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity, heads,
+    objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths,
+    sum_bits, rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity, heads,
     labels, links, stored, options, option_cost, option_own, least,
 ):  # fmt: skip
     """Runs the search on, until its stack is empty or the budget is spent.
 
-    Args:
-        objective: LATENCY, ENERGY or EDP.
-        cost: see `tables.fill`, and `own`, `tiles`, `constants`, `floor`, `finished` alike.
-        limits: bits of the shared stores, (slots,).
-        slots: how many of the criteria are bits of shared stores.
-        slot_of: shared store that keeps the tile below a boundary, (boundaries,); -1 if none.
-        capacity: bits of the store below a boundary, (boundaries,).
-        widths: of a finished output below a boundary, (boundaries,).
-        sum_bits: width of a partial sum.
-        rest: bounds of `bounds.remaining` per criterion, (criteria, states, points).
-        lattice: axes.
-        movable: boundaries of each operand, (3,).
-        best: value to undercut.
-        target: leave out nodes whose bound lies above, for now.
-        whole: stack of nodes, whole numbers.
-        reals: stack of nodes, reals.
-        used: nodes on the stack.
-        path: the node's ancestors, (boundaries, 3): boundary, point, and where the walk goes on.
-        chain: written: point of every boundary of the best solution, and where the loop directly
-            above lands that slides it, -1 if none does, (boundaries, 2).
-        budget: nodes to expand at most.
-        heads: last label of every (state, point), -1 if there is none, (states x points,); empty: no
-            labels are kept.
-        labels: sums of expanded nodes, (labels, criteria + 3).
-        links: label before a label at the same state and point, (labels,).
-        stored: labels so far.
-        options: see `slides.listed`.
-        option_cost: see `slides.fill_options`, and `option_own` alike.
-        least: see `slides.least_costs`.
+    `objective` is LATENCY, ENERGY or EDP; `cost`, `own`, `tiles`, `widths`, `constants` and `floor`
+    come from `tables.fill`, `finished` from `lattice.points`, `options`, `option_cost`, `option_own`
+    and `least` from `slides`. The others:
+
+    - limits: bits of the shared stores, (slots,).
+    - slots: how many of the criteria are bits of shared stores.
+    - slot_of: shared store that keeps the tile below a boundary, (boundaries,); -1 if none.
+    - capacity: bits of the store below a boundary, (boundaries,).
+    - sum_bits: width of a partial sum.
+    - rest: bounds of `bounds.remaining` per criterion, (criteria, states, points).
+    - lattice: axes.
+    - movable: boundaries of each operand, (3,).
+    - best: value to undercut.
+    - target: leave out nodes whose bound lies above, for now.
+    - whole: stack of nodes, whole numbers.
+    - reals: stack of nodes, reals.
+    - used: nodes on the stack.
+    - path: the node's ancestors, (boundaries, 3): boundary, point, and where the walk goes on.
+    - chain: written: point of every boundary of the best solution, and where the loop directly
+      above lands that slides it, -1 if none does, (boundaries, 2).
+    - budget: nodes to expand at most.
+    - heads: last label of every (state, point), -1 if there is none, (states x points,); empty:
+      no labels are kept.
+    - labels: sums of expanded nodes, (labels, criteria + 3).
+    - links: label before a label at the same state and point, (labels,).
+    - stored: labels so far.
 
     Returns:
         The best value, the least bound that was left out by `target`, nodes on the stack, nodes

@@ -12,7 +12,18 @@ import numpy as np
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import POWER, PRIME, RANK, STEP
 from dovetail.mappers.optimal.tables import (
-    ENERGY, FREE, LATENCY, LOWER, OPERAND, PORT, PORT_TERM, SLIDING, TERMS, UPPER, affine, box,
+    ENERGY,
+    FREE,
+    LATENCY,
+    LOWER,
+    OPERAND,
+    PORT,
+    PORT_TERM,
+    SLIDING,
+    TERMS,
+    UPPER,
+    affine,
+    box,
 )  # fmt: skip
 from dovetail.mappers.optimal.workspace import carve
 
@@ -94,7 +105,7 @@ def fresh(vector, spatial, above, terms, rank):  # type: ignore[no-untyped-def]
 
 @kernel
 def pairs_of(edges, stores, terms, extents):  # type: ignore[no-untyped-def]
-    """Movable boundaries with the ranks whose loops slide them, (pairs, 3): edge, boundary, rank."""
+    """Boundaries and ranks whose loops slide them, (pairs, 3): edge, boundary, rank."""
     found = np.zeros((edges.shape[0] * extents.size, 3), np.int64)
     used = 0
     b = -1
@@ -109,14 +120,12 @@ def pairs_of(edges, stores, terms, extents):  # type: ignore[no-untyped-def]
 
 @kernel
 def rates(  # type: ignore[no-untyped-def]
-    objective, pairs, edges, stores, terms, bits, sum_bits, reads_zeros, spatial, instances, outside,
-    vectors, project, space,
+    objective, pairs, edges, stores, terms, bits, sum_bits, reads_zeros, spatial, instances,
+    outside, vectors, project, space,
 ):  # fmt: skip
     """What a whole tile, and what a tile moved by one, costs at the points' relevant parts.
 
-    Args:
-        objective: and what follows, `pairs` apart: see `tables.fill`.
-        pairs: see `pairs_of`.
+    The arguments are those of `tables.fill`, and `pairs` of `pairs_of`.
 
     Returns:
         Slopes of whole tiles, slopes of moved ones, offsets, (pairs, terms, points) each, and the
@@ -163,9 +172,11 @@ def rates(  # type: ignore[no-untyped-def]
 def slid(term, i, base, times, trips, whole, moved, offset):  # type: ignore[no-untyped-def]
     """What crosses a boundary below a loop of so many trips."""
     starts = times / trips
-    return starts * whole[i, term, base] + (times - starts) * moved[i, term, base] + offset[
-        i, term, base
-    ]
+    return (
+        starts * whole[i, term, base]
+        + (times - starts) * moved[i, term, base]
+        + offset[i, term, base]
+    )
 
 
 @kernel
@@ -194,8 +205,8 @@ def add_slid(  # type: ignore[no-untyped-def]
 
 @kernel
 def least_costs(  # type: ignore[no-untyped-def]
-    objective, pairs, edges, port_criterion, extents, vectors, inside, project, whole, moved, offset,
-    cost, port_constant, space,
+    objective, pairs, edges, port_criterion, extents, vectors, inside, project, whole, moved,
+    offset, cost, port_constant, space,
 ):  # fmt: skip
     """A lower bound of what every boundary costs at every point, sliding or not, as `cost`."""
     if len(pairs) == 0:
@@ -247,7 +258,7 @@ def fill_options(  # type: ignore[no-untyped-def]
         total *= extents[rank]
     here = np.zeros(criteria)
     for o in range(number):
-        first, many, jump = options[o, FIRST], options[o, MANY], options[o, SHIFT]
+        first, many = options[o, FIRST], options[o, MANY]
         rank, trips = options[o, OVER], options[o, TRIPS]
         for n in range(count):
             fits = vectors[n, rank] * trips <= extents[rank]
@@ -283,5 +294,3 @@ def fill_options(  # type: ignore[no-untyped-def]
                 result[k, o, n] = here[k]
             busiest[o, n] = busy
     return result, busiest
-
-
