@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.schedule import Placement
 from dovetail.mappers.arena import Arena, MemoryRule
-from dovetail.mappers.receptive import COLUMNS, ROWS, activations, is_patchable, reach, split
+from dovetail.mappers.receptive import COLUMNS, ROWS, Ints, activations, is_patchable, spans, split
 
-Ints = NDArray[np.int64]
 MODES = ("recompute", "retain")
 
 
@@ -115,20 +113,7 @@ class Run:
 
     def spans(self, axis: int, low: Ints, high: Ints) -> dict[str, tuple[Ints, Ints]]:
         """Begin and end of every tensor's part for parts of the result, one element a part."""
-        needs = {self.result: (low, high)}
-        for op in reversed(self.operators):
-            part = needs[op.outputs[0]]
-            for name in activations(self.network, op):
-                extent = self.extent(name, axis)
-                first, last = reach(op, axis, part)
-                if not (op.einsum or op.window) and extent == 1:
-                    first, last = np.zeros_like(low), np.ones_like(low)  # broadcast
-                first, last = np.clip(first, 0, extent - 1), np.clip(last, 1, extent)
-                if name in needs:
-                    first = np.minimum(first, needs[name][0])
-                    last = np.maximum(last, needs[name][1])
-                needs[name] = first, last
-        return needs
+        return spans(self.network, self.operators, axis, {self.result: (low, high)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,11 +246,11 @@ def _bounds(run: Run, axis: int, count: int) -> tuple[Ints, Ints]:
 
 
 def _parts(run: Run, axis: int, count: int) -> Parts:
-    spans = run.spans(axis, *_bounds(run, axis, count))
-    lengths = np.stack([high - low for low, high in spans.values()], axis=1)
+    found = run.spans(axis, *_bounds(run, axis, count))
+    lengths = np.stack([high - low for low, high in found.values()], axis=1)
     kinds, counts = np.unique(lengths, axis=0, return_counts=True)
     return [
-        (int(n), dict(zip(spans, map(int, kind), strict=True)))
+        (int(n), dict(zip(found, map(int, kind), strict=True)))
         for kind, n in zip(kinds, counts, strict=True)
     ]
 
@@ -281,9 +266,9 @@ def _recomputed(run: Run, grid: tuple[int, int], rows: Parts, columns: Parts) ->
 
 def _retained(run: Run, count: int) -> Tiling:
     """Strips from top to bottom: each computes the rows that no strip before it computed."""
-    spans = run.spans(ROWS, *_bounds(run, ROWS, count))
+    found = run.spans(ROWS, *_bounds(run, ROWS, count))
     new, kept = [], []
-    for low, high in spans.values():
+    for low, high in found.values():
         reached = np.maximum.accumulate(high)
         # From the first row that this strip or a later one needs; a stride may skip some.
         first = np.minimum.accumulate(low[::-1])[::-1]
@@ -292,7 +277,7 @@ def _retained(run: Run, count: int) -> Tiling:
         kept.append(reached - np.minimum(first, reached))
     lengths = np.stack([*new, *kept], axis=1)
     kinds, order, counts = np.unique(lengths, axis=0, return_index=True, return_counts=True)
-    names = list(spans)
+    names = list(found)
     wide = {name: run.extent(name, COLUMNS) for name in names}
     tiles = []
     for i in np.argsort(order):

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.mappers.arena import Arena, MemoryRule, peak_bytes
-from dovetail.mappers.receptive import COLUMNS, ROWS, Interval, fields, is_patchable, split
+from dovetail.mappers.receptive import (
+    COLUMNS,
+    ROWS,
+    Interval,
+    Ints,
+    fields,
+    is_patchable,
+    spans,
+    split,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,49 +139,55 @@ class Stage:
         Rows and columns are independent, so that sums over patches are products of sums, and the
         bytes of every step are evaluated once for all pairs of distinct parts.
         """
-        sides = {
-            axis: [self.parts(axis, n) for n in range(1, min(self.extents[axis], max_side) + 1)]
-            for axis in (ROWS, COLUMNS)
-        }
-        lengths = {axis: Lengths(sides[axis]) for axis in sides}
-        rows, columns = lengths[ROWS], lengths[COLUMNS]
+        rows, columns = (
+            Lengths(self, axis, min(self.extents[axis], max_side)) for axis in (ROWS, COLUMNS)
+        )
 
         @cache
-        def image(name: str) -> NDArray[np.int64]:
+        def image(name: str) -> Ints:
             return np.multiply.outer(rows.of(name), columns.of(name))
 
         peak = np.max([self.arena.bytes(i, image, self.cut) for i, _ in self.arena.steps()], axis=0)
         rest = peak_bytes(self.network, self.rest, self.rule)
         base = sum(op.macs for op in self.operators)
+        work = [op for op in self.operators if op.macs]
+        each = np.array([self._macs(op) for op in work])
+        high = np.array([rows.sums(op.outputs[0]) for op in work]).reshape(len(work), -1)
+        wide = np.array([columns.sums(op.outputs[0]) for op in work]).reshape(len(work), -1)
+        macs = np.einsum("w,wa,wb->ab", each, high, wide)
         result = []
-        for a, row in enumerate(sides[ROWS]):
-            for b, column in enumerate(sides[COLUMNS]):
-                block = peak[np.ix_(rows.index[a], columns.index[b])]
-                most = max(self.result_bytes + int(block.max()), rest)
-                macs = sum(
-                    self._macs(op)
-                    * int(rows.of(op.outputs[0])[rows.index[a]].sum())
-                    * int(columns.of(op.outputs[0])[columns.index[b]].sum())
-                    for op in self.operators
-                    if op.macs
-                )
-                result.append((most, macs - base, self.cut, (len(row), len(column))))
+        for a, own in enumerate(rows.index):
+            for b, other in enumerate(columns.index):
+                most = max(self.result_bytes + int(peak[np.ix_(own, other)].max()), rest)
+                result.append((most, int(macs[a, b]) - base, self.cut, (a + 1, b + 1)))
         return result
 
 
 class Lengths:
-    """Lengths of the intervals of all parts of all grids along one axis, equal parts once."""
+    """Lengths of all tensors' intervals for 1, 2, … parts along one axis, equal parts once.
 
-    def __init__(self, sides: list[list[dict[str, Interval]]]) -> None:
-        table: dict[tuple[int, ...], int] = {}
-        self.index = [
-            [table.setdefault(tuple(high - low for low, high in part.values()), len(table))
-             for part in side]
-            for side in sides
-        ]  # fmt: skip
-        self._columns = {name: i for i, name in enumerate(sides[0][0])}
-        self._values = np.array(list(table), dtype=np.int64)
+    Args:
+        stage: the prefix.
+        axis: `ROWS` or `COLUMNS`.
+        most: parts at most.
 
-    def of(self, name: str) -> NDArray[np.int64]:
+    Attributes:
+        index: of each number of parts, the distinct part that each of its parts equals.
+    """
+
+    def __init__(self, stage: Stage, axis: int, most: int) -> None:
+        bounds = [split(stage.extents[axis], count) for count in range(1, most + 1)]
+        parts = np.array([part for one in bounds for part in one], dtype=np.int64)
+        found = spans(stage.network, stage.operators, axis, {stage.cut: (parts[:, 0], parts[:, 1])})
+        self._columns = {name: i for i, name in enumerate(found)}
+        lengths = np.stack([high - low for low, high in found.values()], axis=1)
+        self._values, inverse = np.unique(lengths, axis=0, return_inverse=True)
+        self.index = np.split(inverse.reshape(-1), np.cumsum([len(one) for one in bounds])[:-1])
+
+    def of(self, name: str) -> Ints:
         """Lengths of a tensor's interval, one per distinct part."""
         return self._values[:, self._columns[name]]
+
+    def sums(self, name: str) -> Ints:
+        """Sum of a tensor's lengths over all parts, one per number of parts."""
+        return np.array([self.of(name)[own].sum() for own in self.index])

@@ -18,7 +18,8 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 
 Interval = tuple[int, int]
-Number = TypeVar("Number", int, NDArray[np.int64])
+Ints = NDArray[np.int64]
+Number = TypeVar("Number", int, Ints)
 
 ROWS, COLUMNS = 2, 3
 """Dimensions of an image that patches cut."""
@@ -146,6 +147,35 @@ def fields(
         for name, (low, high) in field(network, operator, axis, part).items():
             old = needs.get(name, (low, high))
             needs[name] = (min(low, old[0]), max(high, old[1]))
+    return needs
+
+
+def spans(
+    network: Network, operators: Sequence[Operator], axis: int,
+    parts: Mapping[str, tuple[Ints, Ints]],
+) -> dict[str, tuple[Ints, Ints]]:  # fmt: skip
+    """`fields` of many parts at once: arrays of begins and ends, one element a part.
+
+    Args:
+        network: that the operators belong to.
+        operators: patchable, in topological order.
+        axis: `ROWS` or `COLUMNS`.
+        parts: begins and ends of each result's parts.
+    """
+    needs = dict(parts)
+    for op in reversed(operators):
+        part = needs.get(op.outputs[0])
+        if part is None:
+            continue
+        for name in activations(network, op):
+            extent = network.tensor[name].shape[axis]
+            low, high = reach(op, axis, part)
+            if not (op.einsum or op.window) and extent == 1:
+                low, high = np.zeros_like(part[0]), np.ones_like(part[0])  # broadcast
+            low, high = np.clip(low, 0, extent - 1), np.clip(high, 1, extent)
+            if name in needs:
+                low, high = np.minimum(low, needs[name][0]), np.maximum(high, needs[name][1])
+            needs[name] = low, high
     return needs
 
 
