@@ -16,6 +16,7 @@ from dovetail.cli.options import (
     examples,
     extents,
     load_accelerator,
+    pairs,
 )
 from dovetail.cli.output import check_outputs, printable, save, save_json, show
 from dovetail.errors import AcceleratorError, ProblemError
@@ -106,6 +107,15 @@ def map_command(
             "operator Timeloop's or ZigZag's. Says everything that is wrong with them.",
         ),
     ] = None,
+    levels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--level",
+            metavar="THEIRS=OURS",
+            help="Our memory for a target of a Timeloop file, or several joined by +, repeatable: "
+            "--level RegisterFile=rf_i+rf_w+rf_o. Of --check.",
+        ),
+    ] = None,
     picture: Annotated[
         str | None,
         typer.Option(
@@ -135,6 +145,8 @@ def map_command(
     question = Question(check_objective(objective), check_mapper(mapper), seed, time_limit)
     if time_limit is not None and not time_limit > 0:
         raise ProblemError(f"--time-limit {time_limit:g}: must be above 0 seconds")
+    if levels and check is None:
+        raise ProblemError("--level names memories of a file that is read: add --check FILE")
     outputs = {"-o": output, "--picture": picture, "--json": json_path}
     check_outputs(outputs, inputs=[path for path in (network, accelerator, check) if path])
     chosen = _spatial(accelerator, overrides)
@@ -144,7 +156,7 @@ def map_command(
     _check_output(output, work)
     stopped = False
     if check is not None:
-        lines, wrong = replay(check, work, chosen)
+        lines, wrong = replay(check, work, chosen, _levels(levels))
         if wrong:
             for fault in wrong:
                 print(f"dovetail: {printable(' '.join(fault.split()))}", file=sys.stderr)
@@ -169,10 +181,16 @@ def _spatial(spec: str, overrides: list[str] | None) -> SpatialArray:
     if not isinstance(chosen, SpatialArray):
         names = ", ".join(presets.names("spatial"))
         raise AcceleratorError(
-            f"accelerator '{chosen.name}' is of family '{chosen.family}': loop nests are mapped onto "
-            f"one spatial array; name a file or one of {names}"
+            f"accelerator '{chosen.name}' is of family '{chosen.family}': loop nests are mapped "
+            f"onto one spatial array; name a file or one of {names}"
         )
     return chosen
+
+
+def _levels(texts: list[str] | None) -> dict[str, tuple[str, ...]]:
+    """Our memories by the target that stands for them."""
+    given = pairs(texts, "--level")
+    return {theirs: tuple(ours.split("+")) for theirs, ours in given.items()}
 
 
 def _check_output(output: str | None, work: Work) -> None:

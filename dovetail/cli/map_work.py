@@ -14,6 +14,7 @@ from dovetail.errors import MappingError, UnknownNameError
 from dovetail.ir.mapping import Mapping
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.formats import read_mappings
+from dovetail.mappers.formats.timeloop import Levels
 from dovetail.mappers.found import Found
 from dovetail.mappers.random_search import random_mapping
 from dovetail.mappers.spatial import find_mapping
@@ -132,8 +133,16 @@ def _progress(title: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def replay(path: str, work: Work, accelerator: SpatialArray) -> tuple[list[Line], list[str]]:
+def replay(
+    path: str, work: Work, accelerator: SpatialArray, levels: Levels
+) -> tuple[list[Line], list[str]]:
     """Costs of the mappings in a file.
+
+    Args:
+        path: of the file.
+        work: operators that it may map.
+        accelerator: what they are laid onto.
+        levels: our memories by target of a Timeloop file, where names differ.
 
     Returns:
         One line per operator that the file maps, and everything that is wrong.
@@ -141,7 +150,7 @@ def replay(path: str, work: Work, accelerator: SpatialArray) -> tuple[list[Line]
     Raises:
         MappingError: if the file cannot be read, or maps none of the operators.
     """
-    mappings = read_mappings(path, work.einsums, accelerator)
+    mappings = read_mappings(path, work.einsums, accelerator, levels)
     known = work.einsums
     lines: list[Line] = []
     wrong: list[str] = []

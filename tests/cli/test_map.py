@@ -128,6 +128,11 @@ def test_timeloop_out_and_in() -> None:
     succeed(*QUICK, "--check", "ours.yaml", "-o", "again.timeloop.yaml")
     again = json.loads(succeed(*QUICK, "--check", "again.timeloop.yaml", "--json", "-"))
     assert again["operators"] == first["operators"]
+    Path("t.yaml").write_text(text.replace("sram_2MB", "GlobalBuffer").replace("rf_2B", "Sums"))
+    named = ("--level", "GlobalBuffer=sram_2MB", "--level", "Sums=rf_2B")
+    other = json.loads(succeed(*QUICK, "--check", "t.yaml", *named, "--json", "-"))
+    assert other["operators"] == first["operators"]
+    assert "(--level Sums=MEMORY)" in run(*QUICK, "--check", "t.yaml", *named[:2]).complaint
     words = "Timeloop's form holds one operator: choose it by --operator NAME"
     assert words in run("map", "resnet8", "-o", "x.timeloop.yaml").complaint
 
@@ -232,6 +237,7 @@ def test_wrong_mapping_files(case: str) -> None:
         (("map", "--op", "K=999999999,C=999999999"), "at most 2^50"),
         (("map", "--op", ""), "must be RANK=EXTENT"),
         (("map", "resnet8", "--check", "none.yaml"), "none.yaml: cannot be read"),
+        (("map", "resnet8", "--level", "A=b"), "add --check FILE"),
         (("map", "resnet8", "-o", "-"), "-o -: cannot be printed"),
         (("map", "resnet8", "-o", "none/x.yaml"), "cannot write 'none/x.yaml'"),
         (("map", "resnet8", "--check", "."), "cannot be read: Is a directory"),

@@ -13,7 +13,7 @@ from dovetail.ir.files import write_text
 from dovetail.ir.mapping import Mapping
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.formats.own import KEY, VERSION, read, to_text
-from dovetail.mappers.formats.timeloop import is_timeloop, read_timeloop
+from dovetail.mappers.formats.timeloop import Levels, is_timeloop, read_timeloop
 from dovetail.mappers.formats.zigzag import is_zigzag, pairs_as_lists, read_document
 
 MAX_FILE_BYTES = 4 << 20
@@ -24,6 +24,7 @@ def read_mappings(
     path: str | Path,
     operators: Table[str, Einsum] | None = None,
     accelerator: SpatialArray | None = None,
+    levels: Levels | None = None,
 ) -> dict[str, Mapping]:
     """Mappings by the operators that they lay out.
 
@@ -34,6 +35,9 @@ def read_mappings(
         path: of the file.
         operators: Einsums by name; needed for files of others.
         accelerator: whose memories a file of others talks of; needed for these.
+
+        levels: our memories by target of a Timeloop file; targets that are left out are memories
+            of the same name.
 
     Returns:
         One entry per operator; operators that are fused share one tree.
@@ -50,7 +54,7 @@ def read_mappings(
     if is_zigzag(document):
         found = read_document(document, einsum, accelerator, source, name)
     elif is_timeloop(document):
-        found = read_timeloop(document, einsum, accelerator, source=source)
+        found = read_timeloop(document, einsum, accelerator, levels=levels, source=source)
     else:
         raise MappingError(
             f"{source}: no mapping file: must hold '{KEY}: {VERSION}', or be a mapping of "

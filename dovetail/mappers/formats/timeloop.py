@@ -75,8 +75,7 @@ def read_timeloop(
         document: values of the YAML file: a list of directives, or a table with one as `mapping`.
         einsum: the operator.
         accelerator: the architecture as ours.
-        levels: our memories by Timeloop's level; None takes memories of the same name, or, if
-            there are as many levels as memories, those at the same place from the inside out.
+        levels: our memories by target; targets that are left out are memories of the same name.
         source: name of the file, for errors.
 
     Raises:
@@ -146,26 +145,23 @@ def _stores_of(
         dict.fromkeys(_target(e, f"{source}: mapping[{i}]") for i, e in enumerate(entries))
     )
     own = {store.name: store for store in accelerator.stores}
-    order = list(own)
     lower = {name.lower(): name for name in own}
+    given = levels or {}
+    for target in given:
+        if target not in targets:
+            raise MappingError(f"{source}: no target {shown(target)}; it has {', '.join(targets)}")
     chosen: dict[str, tuple[Store, ...]] = {}
     for target in targets:
-        names = (levels or {}).get(target, (lower.get(target.lower(), target),))
-        if any(name not in own for name in names):
-            break
+        names = given.get(target, (lower.get(target.lower(), target),))
+        for name in names:
+            if name not in own:
+                raise MappingError(
+                    f"{source}: target '{target}': '{name}' is no memory of '{accelerator.name}', "
+                    f"which has {', '.join(own)}: say which it is (--level {target}=MEMORY)"
+                )
         chosen[target] = tuple(own[name] for name in names)
-    else:
-        return dict(sorted(chosen.items(), key=lambda item: order.index(item[1][0].name)))
-    if levels is None and len(targets) == len(own):
-        # A file lists its levels in one direction or the other; only names tell which.
-        raise MappingError(
-            f"{source}: target '{target}' is no memory of '{accelerator.name}', which has "
-            f"{', '.join(own)}: rename the targets"
-        )
-    raise MappingError(
-        f"{source}: target '{target}' is no memory of '{accelerator.name}', which has "
-        f"{', '.join(own)}"
-    )
+    order = list(own)
+    return dict(sorted(chosen.items(), key=lambda item: order.index(item[1][0].name)))
 
 
 def _bypassed(entry: Mapping[str, Any], place: str) -> set[str]:

@@ -108,6 +108,10 @@ def test_levels_may_be_several_of_our_memories() -> None:
     found = read_timeloop(entries, layer(), array(), levels=levels)
     kept = [node.memory for node in found.nodes if isinstance(node, Keep)]
     assert kept == ["dram", "glb", "rf_i", "rf_w", "rf_o"]
+    with pytest.raises(MappingError, match="no target 'Buf'; it has Buffer, DRAM, Registers"):
+        read_timeloop(entries, layer(), array(), levels={"Buf": ["glb"]})
+    with pytest.raises(MappingError, match="target 'Buffer': 'gbl' is no memory of 'small'"):
+        read_timeloop(entries, layer(), array(), levels=levels | {"Buffer": ["gbl"]})
 
 
 TEMPORAL = {"target": "RF", "type": "temporal"}
