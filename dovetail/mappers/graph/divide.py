@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import count
+
+import numpy as np
 
 from dovetail.mappers.graph.parts import Part, cheaper, in_order
 from dovetail.mappers.graph.problem import Problem
@@ -18,6 +21,9 @@ from dovetail.mappers.graph.search import search_windows
 
 WINDOW = 16
 """Operators per window."""
+
+MOVES = 12
+"""Operators that move at random before the windows of the best order are solved anew."""
 
 MAX_STALE = 2
 """Passes in a row without a better schedule after which an order is left."""
@@ -29,6 +35,7 @@ def improve(
     orders: Sequence[tuple[int, ...]],
     best: Part | None,
     window: int,
+    target: int,
     deadline: float,
 ) -> Part | None:
     """Reorders within windows, from several orders in turn.
@@ -39,6 +46,7 @@ def improve(
         orders: where to start.
         best: what is known already.
         window: operators solved together.
+        target: bytes at which it is done.
         deadline: `time.monotonic()` at which it ends.
 
     Returns:
@@ -47,14 +55,34 @@ def improve(
     References:
         COSMA (arXiv 2311.18246), section IV: a heuristic that divides graphs found by NAS.
     """
-    for size in (window, window + window // 2, max(2, window // 2), 2 * window):
-        for order in dict.fromkeys((*orders, *([best.order] if best else []))):
+    sizes = (window, window + window // 2, max(2, window // 2), 2 * window)
+    rng = np.random.default_rng(0)
+    for turn in count():
+        size = sizes[turn % len(sizes)]
+        starts = orders if turn < len(sizes) else ()
+        again = () if best is None else (shaken(problem, best.order, rng),)
+        for order in dict.fromkeys((*starts, *again)):
             left = deadline - time.monotonic()
-            if left <= 0 or (best is not None and best.cost == 0):
+            if left <= 0 or (best is not None and best.cost <= target):
                 return best
-            until = time.monotonic() + left / 2
-            best = _passes(problem, budget, order, best, size, until)
+            best = _passes(problem, budget, order, best, size, time.monotonic() + left / 2)
+        if not starts and not again:
+            return best
     return best
+
+
+def shaken(
+    problem: Problem, order: Sequence[int], rng: np.random.Generator, moves: int = MOVES
+) -> tuple[int, ...]:
+    """The order with some operators moved at random between what they read and their readers."""
+    run = list(order)
+    for _ in range(moves):
+        op = run.pop(int(rng.integers(len(run))))
+        place = {other: t for t, other in enumerate(run)}
+        low = max((place[p] + 1 for p in problem.before[op]), default=0)
+        high = min((place[n] for n in problem.after[op]), default=len(run))
+        run.insert(int(rng.integers(low, high + 1)), op)
+    return tuple(run)
 
 
 def _passes(

@@ -106,7 +106,8 @@ def minimum_peak(problem: Problem, *, time_limit_s: float = 20.0) -> PeakOrder:
     parts = segments(problem)
     shapes = [part.problem.shape for part in parts]
     known: dict[object, PeakOrder] = {}
-    for shape, part in zip(shapes, parts, strict=True):
+    pairs = sorted(zip(shapes, parts, strict=True), key=lambda pair: len(pair[1].operators))
+    for shape, part in pairs:
         if shape not in known:
             left = (deadline - time.monotonic()) / (len(set(shapes)) - len(known))
             known[shape] = _segment_peak(part.problem, left)

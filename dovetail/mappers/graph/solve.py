@@ -101,7 +101,8 @@ def _schedule(problem: Problem, budget: int, effort: _Effort) -> Scheduled:
     parts = segments(problem, fixed=effort.fixed)
     known: dict[object, Part] = {}
     shapes = [segment.problem.shape for segment in parts]
-    for shape, segment in zip(shapes, parts, strict=True):
+    pairs = sorted(zip(shapes, parts, strict=True), key=lambda pair: len(pair[1].operators))
+    for shape, segment in pairs:  # the largest last: it takes all the time that others leave
         if shape not in known:  # blocks repeat: each is solved once
             left = (deadline - time.monotonic()) / (len(set(shapes)) - len(known))
             known[shape] = _solve(segment.problem, budget, replace(effort, seconds=max(0.5, left)))
@@ -145,7 +146,7 @@ def _solve(problem: Problem, budget: int, effort: _Effort) -> Part:
         best = cheaper(best, only(problem, budget, draft, deadline))
         bound = max(bound, draft.bound_bytes)
     if (best is None or best.cost > bound) and (wide or not effort.exact):
-        best = cheaper(best, improve(problem, budget, orders, best, effort.window, deadline))
+        best = cheaper(best, improve(problem, budget, orders, best, effort.window, bound, deadline))
     if (best is None or best.cost > bound) and effort.exact and cells <= MAX_CELLS:
         found = _by_program(problem, budget, best, deadline)
         best, bound = cheaper(best, found), max(bound, found.bound)
