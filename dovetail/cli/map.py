@@ -212,7 +212,7 @@ def _write(
 
     from dovetail.cli.map_picture import draw
     from dovetail.mappers.formats.own import to_text
-    from dovetail.mappers.formats.timeloop import to_timeloop
+    from dovetail.mappers.formats.timeloop_write import to_timeloop
 
     if output is not None and _is_timeloop(output):
         save(output, to_timeloop(lines[0].mapping, accelerator))

@@ -11,7 +11,8 @@ from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import Keep, Mapping, Spatial, Temporal
 from dovetail.ir.operator import Access, Affine, Einsum
-from dovetail.mappers.formats.timeloop import is_timeloop, read_timeloop, to_timeloop
+from dovetail.mappers.formats.timeloop import is_timeloop, read_timeloop
+from dovetail.mappers.formats.timeloop_write import to_timeloop
 from dovetail.mappers.mapspace import Mapspace
 from dovetail.sim.nest import analyse
 from tests.mappers.spatial_cases import ALL, array, layer
