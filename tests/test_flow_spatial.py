@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -239,3 +240,19 @@ def test_a_broken_family_of_another_package_is_one_line(monkeypatch, tmp_path):
     path.write_text("family: other\n")
     with pytest.raises(AcceleratorError, match="family 'other' from no_such_module:Family fails"):
         presets.load(path)
+
+
+def test_an_interrupt_ends_the_search_and_is_one(monkeypatch):
+    import dovetail.flows.spatial as flow
+
+    inner = flow.find_mapping
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        return inner(*arguments, **options)
+
+    monkeypatch.setattr(flow, "find_mapping", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        map_network(small_network(), SMALL, mapper="random")
+    assert signal.getsignal(signal.SIGINT) is before

@@ -15,6 +15,7 @@ FAMILIES = {
     "systolic": "dovetail.flows.systolic:FAMILY",
     "spatial": "dovetail.flows.spatial:FAMILY",
     "system": "dovetail.flows.system:FAMILY",
+    "fpga": "dovetail.flows.fpga:FAMILY",
 }
 
 

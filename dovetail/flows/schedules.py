@@ -11,7 +11,7 @@ from dovetail.arch.systolic import SystolicArray
 from dovetail.errors import MappingError, UnknownNameError
 from dovetail.flows import check_fidelity, check_legal, family_of
 from dovetail.flows.base import Mapped, Request
-from dovetail.flows.spatial import TIME_LIMIT_S
+from dovetail.flows.spatial import TIME_LIMIT_S, cancelled_by_interrupt
 from dovetail.ir.network import Network
 from dovetail.ir.report import Report
 from dovetail.mappers.found import check_objective
@@ -70,7 +70,15 @@ class MappedResident:
         """What it costs; raises as that of the family does."""
         size, tech = self.scratchpad_bytes, self.accelerator.technology
         plain = self.mapped.report(fidelity)
-        kept = keep_on_chip(plain, self.network, self.kept, pj_per_byte=tech.sram_pj_per_byte(size))
+        array = self.accelerator
+        outermost = array.stores[-1].name if isinstance(array, SpatialArray) else "dram"
+        kept = keep_on_chip(
+            plain,
+            self.network,
+            self.kept,
+            pj_per_byte=tech.sram_pj_per_byte(size),
+            dram=outermost,
+        )
         return replace(
             kept,
             accelerator={**plain.accelerator, "scratchpad_kib": size / 1024},
@@ -113,14 +121,15 @@ def _fused(network: Network, accelerator: SpatialArray, request: Request) -> Map
     mapper = check_mapper(request.mapper or "optimal")
     if request.mappings:
         raise MappingError("schedule 'fused' maps parts of operators: leave out --mapping")
-    fused = fuse(
-        network,
-        accelerator,
-        request.objective,
-        mapper=mapper,
-        seed=request.seed,
-        time_limit_s=request.time_limit_s or TIME_LIMIT_S,
-    )
+    with cancelled_by_interrupt():
+        fused = fuse(
+            network,
+            accelerator,
+            request.objective,
+            mapper=mapper,
+            seed=request.seed,
+            time_limit_s=request.time_limit_s or TIME_LIMIT_S,
+        )
     return MappedGroups(network, accelerator, fused)
 
 

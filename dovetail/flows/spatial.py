@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dovetail.arch.spatial import FIDELITIES, SpatialArray
@@ -18,6 +19,7 @@ from dovetail.ir.schedule import Placement, Schedule
 from dovetail.mappers.found import Found, check_objective
 from dovetail.mappers.schedule import schedule, streamed_elements
 from dovetail.mappers.spatial import check_mapper, find_mapping, names, shape_key
+from dovetail.mappers.stopping import ending_on_interrupt, stop_requested
 from dovetail.sim.nest import analyse
 from dovetail.sim.spatial_reading import array_reports, vector_reports, view_report
 from dovetail.workers import process_pool
@@ -178,9 +180,23 @@ _Question = tuple[str, Einsum, SpatialArray, Request]
 
 def _ask(questions: Sequence[_Question], workers: int) -> list[Found]:
     if workers == 1 or len(questions) < 2:
-        return [_find(question) for question in questions]
+        with cancelled_by_interrupt():
+            return [_find(question) for question in questions]
     with process_pool(min(workers, len(questions))) as pool:
         return list(pool.map(_find, questions))
+
+
+@contextmanager
+def cancelled_by_interrupt() -> Iterator[None]:
+    """Within it, Ctrl-C ends searches at their next step, and only then is a KeyboardInterrupt."""
+    with ending_on_interrupt():
+        try:
+            yield
+        except MappingError:
+            if not stop_requested():
+                raise
+        if stop_requested():
+            raise KeyboardInterrupt
 
 
 def _find(question: _Question) -> Found:

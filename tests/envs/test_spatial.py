@@ -15,8 +15,10 @@ from dovetail.arch.knobs import DesignSpace, default_knobs
 from dovetail.arch.system import System
 from dovetail.envs import DesignEnv, make_problem
 from dovetail.envs.accelerator import AcceleratorProblem
+from dovetail.envs.codesign import CoDesignProblem
 from dovetail.errors import AcceleratorError, ProblemError, UnknownNameError
 from dovetail.flow import simulate
+from dovetail.networks.elastic import ElasticFamily
 from dovetail.studies.spec import StudySpec
 from tests.test_flow_spatial import SMALL, small_network
 
@@ -112,6 +114,28 @@ def test_systems_are_searched_alike():
     assert problem.workload.mapper == "own"
     latency = problem.evaluate(np.array([[0, 1], [1, 1]])).metrics["latency_ms"]
     assert latency[1] <= latency[0]
+
+
+class StubOracle:
+    """The first of a family's choices is the worst."""
+
+    samples = 100
+
+    def errors(self, choices):
+        return 0.01 + 0.01 * choices.sum(axis=1)
+
+
+def test_networks_and_spatial_arrays_are_searched_together():
+    family = ElasticFamily()
+    knobs = {"array.x": (2, 4)}
+    problem = CoDesignProblem(family, StubOracle(), DesignSpace(SMALL, knobs), mapper="random")
+    assert problem.space.names[-1] == "accelerator.array.x"
+    design = np.append(np.zeros(len(family.space.knobs), dtype=np.int64), 0)
+    evaluation = problem.evaluate(design[None])
+    report = simulate(problem.network(design), SMALL.replace({"array.x": 2}), mapper="random")
+    assert evaluation.metrics["latency_ms"][0] == report.latency_ms
+    assert evaluation.metrics["error"][0] == pytest.approx(0.01)
+    assert problem.describe()["base"] == SMALL.to_dict()
 
 
 def test_what_is_wrong_is_said():
