@@ -178,6 +178,11 @@ def summary(rows: list[Row]) -> None:
             kind = "repaired" if repaired else "as placed"
             print(f"  {name:28s}{kind:10s}{mean} of {len(ratios):3d} pairs (0/0: {zero}, failed: "
                   f"{failed}); the paper: {100 * paper:.0f} %")  # fmt: skip
+    ahead = [b - g for r in rows for b, g in zip(r.baselines[::2], r.baselines[1::2], strict=True)
+             if b is not None and g is not None and b + g]  # fmt: skip
+    if ahead:
+        print(f"  Belady moves {fmean(ahead):,.0f} B more than greedy on average (same order, both "
+              f"placed, {len(ahead)} pairs); the paper: not fewer")  # fmt: skip
     hand = [r.seconds for r in rows if r.network in HAND_MADE]
     if hand:
         print(f"  mean seconds per hand-made schedule {fmean(hand):.3f}, longest {max(hand):.2f}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +65,9 @@ def schedule_command(
             help="Reorder within windows alone (divide and conquer), without proof.",
         ),
     ] = False,
+    keep_order: Annotated[
+        bool, typer.Option("--keep-order", help="Run operators in the network's own order.")
+    ] = False,
     batch: BatchOption = None,
     dims: DimOption = None,
     json_path: Annotated[
@@ -93,6 +97,9 @@ def schedule_command(
     from dovetail.mappers.graph import schedule as solve
     from dovetail.networks.registry import load_network
 
+    for option, value in (("--scratchpad-kib", scratchpad), ("--time-limit", limit)):
+        if value is not None and not math.isfinite(value):
+            raise ProblemError(f"{option} {value}: must be a finite number")
     check_outputs({"--json": json_path, "--picture": picture}, inputs=(network,))
     if picture is not None:
         check_plot(picture)
@@ -102,7 +109,8 @@ def schedule_command(
     budget = peak.peak_bytes if scratchpad is None else int(scratchpad * KIB)
     if budget < 1:
         raise ProblemError(f"--scratchpad-kib {scratchpad}: holds less than one byte")
-    found = solve(problem, budget, time_limit_s=limit, exact=not heuristic)
+    order = problem.default_order if keep_order else None
+    found = solve(problem, budget, time_limit_s=limit, order=order, exact=not heuristic)
     if json_path is not None:
         save_json(json_path, plan_dict(problem, peak, found))
     if picture is not None:

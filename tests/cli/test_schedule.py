@@ -50,6 +50,9 @@ def test_it_draws_the_memory(tmp_path: Path, suffix: str) -> None:
         (("resnet50", "--scratchpad-kib", "100"), "cannot run operator 'layer1.0.add'"),
         (("resnet8", "--scratchpad-kib", "0"), "0"),
         (("resnet8", "--picture", "memory.txt"), ".png, .svg, .pdf"),
+        (("resnet8", "--scratchpad-kib", "nan"), "--scratchpad-kib"),
+        (("resnet8", "--scratchpad-kib", "inf"), "--scratchpad-kib"),
+        (("resnet8", "--time-limit", "nan"), "--time-limit"),
         (("resnet9",), "did you mean"),
         (("resnet8", "--time-limit", "0"), "time-limit"),
     ],
@@ -62,3 +65,10 @@ def test_without_time_it_gives_the_gap() -> None:
     done = run("schedule", "transformer", "--scratchpad-kib", "520", "--time-limit", "0.5")
     assert done.code == 0
     assert "above the optimum: no proof in the time given" in done.out
+
+
+def test_the_order_of_the_network_can_be_kept() -> None:
+    done = run("schedule", "resnet50", "--with-parameters", "--keep-order")
+    assert "401,408 non-compulsory off-chip bytes, proven optimal" in done.out
+    free = run("schedule", "resnet50", "--with-parameters")
+    assert " 0 non-compulsory off-chip bytes, proven optimal" in free.out
