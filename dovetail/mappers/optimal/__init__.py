@@ -1,6 +1,34 @@
-"""The optimal mapper: branch and bound with a proof."""
+"""The optimal mapper: branch and bound over a mapspace, with a proof.
+
+The mapspace of an operator on an accelerator is everything below, each choice free of the others:
+
+- *bypass*: for every operand which of the stores that `Store.bypass` allows are left out;
+- *spatial*: per dimension of the array counts of one or more of the ranks in `unrolls`, with a
+  product of at most its size. A count need not divide: in time ceil(extent / spatial) remains. Of
+  counts with the same remainder in time only the smallest is looked at, as none can be better;
+- *temporal*: every way to write what remains of every rank as an ordered product, and every order
+  of all these loops (padding beyond the ceil is outside of the mapspace);
+- *keeps*: for every operand and store that keeps it any place in the nest, in the order of the
+  hierarchy, each operand at its own.
+
+`size` counts it. All costs are sums over boundaries (operand, store above, store below), or a
+maximum of such sums, of terms that depend only on the vector of what lies inside of the boundary's
+cut (and for `sliding` stores on the one loop above it). The cuts of a nest are a chain of vectors
+of which each divides the next; so a mapping is a chain, the order of loops between two cuts does
+not matter, and the search assigns cuts from the inside out:
+
+- `lattice`, `tables`, `slides`: all cuts of a spatial choice and their costs;
+- `bounds`: dynamic programming over (cuts placed, vector) gives what the others cost at least,
+  exactly if no store is short of room and the objective is one sum;
+- `screen`: bounds of spatial choices, refined from the best on only as far as needed;
+- `search`: depth first over the cuts, in rounds of growing slack, with dominated nodes left out.
+
+Equal mappings are not searched for a second objective: which of them is returned is left open, but
+always the same one.
+"""
 
 from dovetail.mappers.found import Found
 from dovetail.mappers.optimal.mapper import optimal
+from dovetail.mappers.optimal.size import size
 
-__all__ = ["Found", "optimal"]
+__all__ = ["Found", "optimal", "size"]

@@ -189,8 +189,8 @@ def screened(  # type: ignore[no-untyped-def]
     """Bounds of choices before anything is placed.
 
     The arguments up to `movable` are those of `choice.opened`, but for `choices`: spatial counts,
-    (choices, dimensions, ranks). `level` is COARSE, FINE, or EXACT; `quick` holds bounds known so far,
-    (choices,); what reaches `best` is not looked at; `space` and `numbers` are workspaces.
+    (choices, dimensions, ranks). `level` is COARSE, FINE, or EXACT; `quick` holds bounds known so
+    far, (choices,); what reaches `best` is not looked at; `space` and `numbers` are workspaces.
 
     Returns:
         Bounds (choices,), and the two workspaces (they may have grown).

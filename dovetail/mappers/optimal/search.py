@@ -76,14 +76,14 @@ def dominated(  # type: ignore[no-untyped-def]
 @kernel
 def search(  # type: ignore[no-untyped-def]
     objective, cost, own, tiles, constants, floor, limits, slots, slot_of, finished, widths,
-    sum_bits, rest, lattice, movable, best, target, whole, reals, used, path, chain, budget, capacity, heads,
-    labels, links, stored, options, option_cost, option_own, least,
+    sum_bits, rest, lattice, movable, best, target, whole, reals, used, path, chain, budget,
+    capacity, heads, labels, links, stored, options, option_cost, option_own, least,
 ):  # fmt: skip
     """Runs the search on, until its stack is empty or the budget is spent.
 
     `objective` is LATENCY, ENERGY or EDP; `cost`, `own`, `tiles`, `widths`, `constants` and `floor`
-    come from `tables.fill`, `finished` from `lattice.points`, `options`, `option_cost`, `option_own`
-    and `least` from `slides`. The others:
+    come from `tables.fill`, `finished` from `lattice.points`, `options`, `option_cost`,
+    `option_own` and `least` from `slides`. The others:
 
     - limits: bits of the shared stores, (slots,).
     - slots: how many of the criteria are bits of shared stores.

@@ -1,9 +1,10 @@
-"""What every cut of one spatial choice costs: the formulas of `dovetail.sim.nest.boundary`, compiled.
+"""What every cut of one spatial choice costs: `dovetail.sim.nest.boundary`, compiled.
 
-They stand here a second time because a search needs them at every point of the lattices of
-hundreds of spatial choices in milliseconds; `tests/mappers/test_optimal_tables.py` holds the two
-to be equal. Everything that crosses a boundary is affine in the number of its transfers, with
-coefficients that depend only on what is relevant to the operand, and on whether sums are finished.
+The formulas stand here a second time because a search needs them at every point of the lattices of
+hundreds of spatial choices in milliseconds; the mapper compares the two whenever it returns, and
+`tests/mappers/test_optimal.py` over all mappings of small operators. Everything that crosses a
+boundary is affine in the number of its transfers, with coefficients that depend only on what is
+relevant to the operand, and on whether sums are finished.
 
 A *criterion* is a sum over all boundaries: energy, the cycles of everything that cannot overlap,
 the busy cycles of a port that several boundaries use, the bits of a store that several share.
@@ -47,8 +48,8 @@ def box(vector, spatial, terms):  # type: ignore[no-untyped-def]
 
 @kernel
 def affine(  # type: ignore[no-untyped-def]
-    objective, slope, offset, operand, above, below, union, tile, upper_instances, lower_instances, split,
-    distinct, whole, bits, sum_bits, reads_zeros,
+    objective, slope, offset, operand, above, below, union, tile, upper_instances,
+    lower_instances, split, distinct, whole, bits, sum_bits, reads_zeros,
 ):  # fmt: skip
     """Writes slope and offset in the number of transfers of everything that crosses a boundary.
 
@@ -111,7 +112,8 @@ def affine(  # type: ignore[no-untyped-def]
 @kernel
 def fill(  # type: ignore[no-untyped-def]
     objective, edges, stores, terms, relevant, bits, sum_bits, reads_zeros, port_criterion,
-    extents, spatial, instances, outside, vectors, inside, project, finished, criteria, slots, space,
+    extents, spatial, instances, outside, vectors, inside, project, finished, criteria, slots,
+    space,
 ):  # fmt: skip
     """Costs of all boundaries at all points.
 
@@ -129,7 +131,10 @@ def fill(  # type: ignore[no-untyped-def]
         spatial: spatial counts that an instance of each store serves, (stores, ranks).
         instances: in use, of each store, then of the PEs, (stores + 1,).
         outside: spatial counts of summed ranks that an instance does not serve, (stores,).
-        vectors: see `lattice.points`; `inside`, `project`, `finished` alike.
+        vectors: see `lattice.points`.
+        inside: alike.
+        project: alike.
+        finished: alike.
         criteria: how many.
         slots: how many of them, the last ones, are bits of shared stores.
         space: where the tables go, see `workspace`.
@@ -137,9 +142,10 @@ def fill(  # type: ignore[no-untyped-def]
     Returns:
         Costs (criteria, movable boundaries, points), infinite where a tile does not fit; busiest
         port of its own of every boundary (movable boundaries, points); tiles in elements (movable
-        boundaries, points); width of finished outputs in the store below (movable boundaries,), that of
-        a partial sum where other instances hold other terms; constants of the criteria, from boundaries that cannot move; busiest
-        port that only these use; what they add to every port; what is left of the workspace.
+        boundaries, points); width of finished outputs in the store below (movable boundaries,),
+        that of a partial sum where other instances hold other terms; constants of the criteria,
+        from boundaries that cannot move; busiest port that only these use; what they add to every port;
+        what is left of the workspace.
     """
     count = vectors.shape[0]
     ranks = vectors.shape[1]
@@ -222,9 +228,10 @@ def fill(  # type: ignore[no-untyped-def]
                         within *= vectors[n, rank]
                 for whole in range(finals):
                     affine(
-                        objective, one_slope, one_offset, operand, stores[upper], stores[max(lower, 0)], union,
-                        tile, instances[upper], instances[lower], outside[upper],
-                        distinct_total / within, whole, bits[operand], sum_bits, reads_zeros,
+                        objective, one_slope, one_offset, operand, stores[upper],
+                        stores[max(lower, 0)], union, tile, instances[upper], instances[lower],
+                        outside[upper], distinct_total / within, whole, bits[operand],
+                        sum_bits, reads_zeros,
                     )  # fmt: skip
                     for t in range(used_terms):
                         slope[whole, t, n] = one_slope[t]

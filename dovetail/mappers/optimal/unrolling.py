@@ -38,7 +38,7 @@ def spatial_choices(einsum: Einsum, accelerator: SpatialArray) -> Ints:
     if number > MAX_CHOICES:
         raise MappingError(
             f"the array '{accelerator.name}' can unroll this operator in {number} ways, at most "
-            f"{MAX_CHOICES} are searched: allow fewer ranks in its unrolls, or give the spatial counts"
+            f"{MAX_CHOICES} are searched: allow fewer ranks in its unrolls, or give the counts"
         )
     choices = np.array(list(itertools.product(*per_dimension)), np.int64)
     choices = choices.reshape(len(choices), len(accelerator.dimensions), len(extents))
@@ -80,7 +80,7 @@ def fixed_choice(einsum: Einsum, accelerator: SpatialArray, given: Spread) -> In
     names = [name for name, _ in einsum.ranks]
     sizes, allowed = dict(accelerator.dimensions), dict(accelerator.unrolls)
     choice = np.ones((1, len(sizes), len(names)), np.int64)
-    for position, (dimension, counts) in enumerate(given.items()):
+    for dimension, counts in given.items():
         if dimension not in sizes:
             raise UnknownNameError("dimension", dimension, sizes)
         position = list(sizes).index(dimension)
@@ -89,14 +89,14 @@ def fixed_choice(einsum: Einsum, accelerator: SpatialArray, given: Spread) -> In
                 raise UnknownNameError("rank", rank, names)
             if count < 1 or (count > 1 and rank not in allowed.get(dimension, ())):
                 raise MappingError(
-                    f"rank {rank} cannot be spread {count}-fold over dimension '{dimension}', which "
-                    f"takes {', '.join(allowed.get(dimension, ())) or 'nothing'}: change its count"
+                    f"rank {rank} cannot be spread {count}-fold over dimension '{dimension}', "
+                    f"which takes {', '.join(allowed.get(dimension, ())) or 'nothing'}: change it"
                 )
             choice[0, position, names.index(rank)] = count
         used = math.prod(counts.values())
         if used > sizes[dimension]:
             raise MappingError(
-                f"dimension '{dimension}' has {sizes[dimension]} PEs; the spatial counts given need "
-                f"{used}: lower one"
+                f"dimension '{dimension}' has {sizes[dimension]} PEs; the spatial counts given "
+                f"need {used}: lower one"
             )
     return choice
