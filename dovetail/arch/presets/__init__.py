@@ -23,6 +23,7 @@ FAMILIES = {
     "systolic": "dovetail.arch.systolic:SystolicArray",
     "spatial": "dovetail.arch.spatial:SpatialArray",
     "system": "dovetail.arch.system:System",
+    "fpga": "dovetail.arch.fpga:FpgaDataflow",
 }
 """Classes of the built-in families; those of entry points come beside them."""
 

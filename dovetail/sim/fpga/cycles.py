@@ -80,7 +80,7 @@ class Slide:
 
 
 def window_cycles(slide: Slide, simd: Counts, *, parallel: bool = False) -> IntArray:
-    """Cycles of the RTL window generator (2-D) with `simd` channels at once.
+    """Cycles of the RTL window generator with `simd` channels at once.
 
     Args:
         slide: what it slides over.
@@ -92,12 +92,24 @@ def window_cycles(slide: Slide, simd: Counts, *, parallel: bool = False) -> IntA
     if parallel:
         return height * width * folds + 2
     taps = slide.kernel[0] * slide.kernel[1]
+    if min(slide.size) == 1:
+        return _line_cycles(slide, folds)
     row = np.maximum(columns * taps * folds, slide.stride[1] * width * folds)
     extra: Counts = 0
     if slide.depthwise:
         row = row + columns * (slide.stride[1] - 1) * (folds - 1)
         extra = (slide.stride[0] - 1) * width * folds
     return np.asarray(slide.span * folds + rows * row + extra, dtype=np.int64)
+
+
+def _line_cycles(slide: Slide, folds: IntArray) -> IntArray:
+    """Cycles of a window along one dimension."""
+    along = 0 if slide.size[1] == 1 else 1
+    taps, outputs = slide.kernel[along], slide.outputs[along]
+    extra: Counts = 2
+    if slide.depthwise:
+        extra = folds * (taps - 1) * (slide.stride[along] - 1) - (taps - 1) + 2
+    return np.asarray(outputs * taps * folds + extra, dtype=np.int64)
 
 
 def window_depth(slide: Slide, simd: Counts, *, parallel: bool = False) -> IntArray:

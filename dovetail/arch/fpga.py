@@ -1,0 +1,154 @@
+"""The FPGA family: a network as a pipeline of nodes, folded to fit a device."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dovetail.arch.devices import DEVICES, RESOURCES, Device
+from dovetail.arch.laws import UNLIMITED, checked, choice, number, short
+from dovetail.arch.systolic import shorten
+from dovetail.errors import AcceleratorError
+
+FIDELITIES = ("estimate",)
+
+
+@dataclass(frozen=True, slots=True)
+class FpgaDataflow:
+    """A dataflow design in FINN's manner: one node per layer, all of them at work at once.
+
+    Construction checks nothing: an illegal design is a value, and `validate()` says why. How the
+    nodes are folded depends on the network: a mapper decides it, within the device's budget.
+
+    Attributes:
+        name: label in reports.
+        board: names the FPGA (`dovetail.arch.devices`).
+        share: of each of its resources that a design may use; the rest is the shell's, and room
+            to route.
+        clock_mhz: of everything.
+        input_bits: width of an activation.
+        weight_bits: width of a weight.
+        sum_bits: widest accumulator; narrower ones where no sum can fill it.
+        multipliers: `lut` or `dsp`.
+        weight_memory: `block`, `distributed` (LUTs) or `ultra`: where all weights stay.
+        threshold_memory: `distributed` counts the thresholds behind compute nodes as LUTs; `auto`
+            leaves them to synthesis, and counts none.
+        weight_stream_bits: widest weight stream of one output; folding adds no inputs beyond it.
+        interval_cycles: wanted between two inferences; infinite for the least that fits.
+        dram_gb_per_s: of what brings inputs and takes outputs.
+    """
+
+    family: ClassVar[str] = "fpga"
+
+    name: str = dataclasses.field(
+        default="fpga", metadata={"kind": "text", "doc": "label in reports"}
+    )
+    board: str = choice("zcu102", tuple(DEVICES), "board, which names the FPGA")
+    share: float = number(0.8, 0.01, 1, "", "of its resources that a design may use")
+    clock_mhz: float = number(200.0, 1, 1000, "MHz", "of everything")
+    input_bits: int = number(8, 1, 32, "bit", "width of an activation", whole=True)
+    weight_bits: int = number(8, 1, 32, "bit", "width of a weight", whole=True)
+    sum_bits: int = number(32, 2, 64, "bit", "widest accumulator", whole=True)
+    multipliers: str = choice("dsp", ("dsp", "lut"), "what multiplies")
+    weight_memory: str = choice("block", ("block", "distributed", "ultra"), "where weights stay")
+    threshold_memory: str = choice(
+        "auto", ("auto", "distributed"), "whether thresholds count as LUTs"
+    )
+    weight_stream_bits: int = number(
+        36, 1, 4096, "bit", "widest weight stream of one output", whole=True
+    )
+    interval_cycles: float = number(
+        math.inf, 1, 2**50, "cycles", "wanted between inferences", words={"least": math.inf}
+    )
+    dram_gb_per_s: float = number(
+        math.inf, 0.001, 100_000, "GB/s", "for inputs and outputs", words=UNLIMITED
+    )
+
+    @property
+    def device(self) -> Device:
+        """The FPGA."""
+        return DEVICES[self.board]
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """What a design may use, by resource."""
+        return {name: self.share * getattr(self.device, name) for name in RESOURCES}
+
+    @property
+    def peak_macs_per_cycle(self) -> int:
+        """Multiply-accumulates per cycle that the budget of DSPs, or of LUTs, allows at most."""
+        both, budget = self.input_bits + self.weight_bits, self.budget
+        adders = budget["lut"] / (1.1 * both)
+        if self.multipliers == "dsp":
+            return max(1, int(min(budget["dsp"] / -(-both // 48), adders)))
+        return max(1, int(budget["lut"] / (1.1 * (2 * -(-both // 6)) * both)))
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """Bandwidth of off-chip memory, both directions; infinite if it has no bound."""
+        return self.dram_gb_per_s * 1e3 / self.clock_mhz
+
+    @property
+    def area_mm2(self) -> float:
+        """0: an FPGA's cost is what a design uses of it; no source gives its die."""
+        return 0.0
+
+    @staticmethod
+    def parameters() -> Iterator[tuple[str, str, str, str]]:
+        """(name, default, legal values, meaning) of what `from_dict` and `replace` take."""
+        for field in dataclasses.fields(FpgaDataflow):
+            law = field.metadata
+            yield field.name, str(_scalar(field.default, law)), short(law), law["doc"]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> FpgaDataflow:
+        """Builds a design from parameters by name.
+
+        Raises:
+            AcceleratorError: naming source, key, value and legal range.
+        """
+        laws = {field.name: field.metadata for field in dataclasses.fields(cls)}
+        given = {key: value for key, value in values.items() if key != "family"}
+        for key in given:
+            if key not in laws:
+                raise AcceleratorError(
+                    f"{source}: unknown key {shorten(key)}; legal keys: {', '.join(laws)}"
+                )
+        return cls(**{k: checked(f"{source}: {k}", laws[k], v) for k, v in given.items()})
+
+    def to_dict(self) -> dict[str, int | float | str]:
+        """Parameter values as scalars by name."""
+        table: dict[str, int | float | str] = {"family": self.family}
+        for field in dataclasses.fields(self):
+            table[field.name] = _scalar(getattr(self, field.name), field.metadata)
+        return table
+
+    def replace(self, values: Mapping[str, object], source: str = "--set") -> FpgaDataflow:
+        """A copy with some parameters replaced; raises as `from_dict` does."""
+        return self.from_dict({**self.to_dict(), **values}, source)
+
+    def validate(self) -> list[str]:
+        """Reasons why the design is illegal; empty if it is legal."""
+        try:
+            for field in dataclasses.fields(self):
+                checked(f"{self.name}: {field.name}", field.metadata, getattr(self, field.name))
+        except AcceleratorError as error:
+            return [str(error)]
+        if self.weight_memory == "ultra" and not self.device.uram:
+            return [
+                f"weight_memory = ultra: the {self.device.part} of board '{self.board}' has no "
+                "UltraRAM: set weight_memory = block"
+            ]
+        return []
+
+
+def _scalar(value: Any, law: Mapping[str, Any]) -> int | float | str:
+    """A value as a file writes it."""
+    for word, stands_for in law.get("words", {}).items():
+        if value == stands_for:
+            return str(word)
+    found: int | float | str = value
+    return found
