@@ -144,8 +144,8 @@ def fill(  # type: ignore[no-untyped-def]
         port of its own of every boundary (movable boundaries, points); tiles in elements (movable
         boundaries, points); width of finished outputs in the store below (movable boundaries,),
         that of a partial sum where other instances hold other terms; constants of the criteria,
-        from boundaries that cannot move; busiest port that only these use; what they add to every port;
-        what is left of the workspace.
+        from boundaries that cannot move; busiest port that only these use; what they add to every
+        port; what is left of the workspace.
     """
     count = vectors.shape[0]
     ranks = vectors.shape[1]
