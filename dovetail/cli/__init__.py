@@ -13,6 +13,7 @@ from dovetail import __version__
 from dovetail.cli import (
     build,
     compare,
+    hls,
     listing,
     map,
     patches,
@@ -46,6 +47,7 @@ for module in (
     search,
     study,
     build,
+    hls,
     verify,
     listing,
 ):

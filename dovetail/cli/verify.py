@@ -14,6 +14,8 @@ from dovetail.cli.options import OUTPUT, SeedOption, examples
 from dovetail.cli.output import check_outputs, console, make_table, save_json, show
 from dovetail.cli.verify_formal import EXAMPLES as FORMAL_EXAMPLES
 from dovetail.cli.verify_formal import verify_formal_command
+from dovetail.cli.verify_hls import EXAMPLES as HLS_EXAMPLES
+from dovetail.cli.verify_hls import verify_hls_command
 from dovetail.cli.verify_mutations import EXAMPLES as MUTATION_EXAMPLES
 from dovetail.cli.verify_mutations import verify_mutations_command
 from dovetail.cli.verify_network import EXAMPLES as NETWORK_EXAMPLES
@@ -46,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.command("network", epilog=NETWORK_EXAMPLES)(network_command)
     group.command("mutations", epilog=MUTATION_EXAMPLES)(verify_mutations_command)
     group.command("formal", epilog=FORMAL_EXAMPLES)(verify_formal_command)
+    group.command("hls", epilog=HLS_EXAMPLES)(verify_hls_command)
     app.add_typer(group, name="verify")
 
 

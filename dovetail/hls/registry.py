@@ -12,7 +12,7 @@ KERNELS = {
             "gelu",
             "GELU as ReLU minus an interpolated table of 177 entries",
             (
-                Parameter("width", 32, 6, 48, "bits of argument and result"),
+                Parameter("width", 32, 8, 48, "bits of argument and result"),
                 Parameter("fraction", 22, 6, 24, "how many of them are fractional"),
             ),
         ),

@@ -6,7 +6,7 @@ from tests.cli.driver import run, succeed
 from tests.rtl.icarus import require_icarus
 
 
-@pytest.mark.parametrize("command", ["rtl", "network", "mutations", "formal"])
+@pytest.mark.parametrize("command", ["rtl", "network", "mutations", "formal", "hls"])
 def test_every_command_explains_itself(command):
     assert command in succeed("verify", "--help")
     assert f"dovetail verify {command}" in succeed("verify", command, "--help")
