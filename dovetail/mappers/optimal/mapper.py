@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from dovetail.arch.spatial import SpatialArray
+from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
-from dovetail.ir.mapping import Mapping
-from dovetail.ir.operator import Einsum
+from dovetail.ir.mapping import OPERANDS, Mapping
+from dovetail.ir.operator import Access, Affine, Einsum
 from dovetail.mappers.found import Found, check_objective, value_of
 from dovetail.mappers.optimal import choice as choices
 from dovetail.mappers.optimal import screen, search, tables
@@ -212,6 +213,7 @@ def optimal(
         raise MappingError(
             f"the einsum has {len(einsum.operands)} factors: at most 2; split it in products"
         )
+    _compile()
     run = _Search(einsum, accelerator, number, time_limit_s)
     counts = fixed_choice(einsum, accelerator, spatial) if spatial is not None else (
         spatial_choices(einsum, accelerator)
@@ -233,6 +235,24 @@ def optimal(
     return Found(
         run.mapping, cost, value if proven else bound, value, proven, run.nodes, interrupted
     )
+
+
+@functools.cache
+def _compile() -> None:
+    """Compiles all kernels on the smallest problem: no search pays for it out of its time."""
+    index = Affine((("K", 1),))
+    einsum = Einsum(
+        (("K", 2),), (Access("i", (index,)), Access("w", (index,))), Access("o", (index,))
+    )
+    stores = (Store("near", OPERANDS), Store("far", OPERANDS))
+    accelerator = SpatialArray("smallest", (("x", 1),), stores)
+    run = _Search(einsum, accelerator, tables.LATENCY, None)
+    levels = hierarchies(einsum, accelerator)[0]
+    counts = spatial_choices(einsum, accelerator)
+    family = _Family(run, Problem.of(einsum, accelerator, levels), counts)
+    for level in (screen.COARSE, screen.FINE, screen.EXACT):
+        family.screen(np.zeros(1, np.int64), level)
+    family.solve(0)
 
 
 def _explore(run: _Search, families: list[_Family]) -> tuple[float, bool]:
