@@ -9,6 +9,14 @@ KERNELS = {
     kernel.name: kernel
     for kernel in (
         Kernel(
+            "exponential",
+            "exp(-t) with 20 fractional bits: a shift and an interpolated table of 129 entries",
+            (
+                Parameter("width", 16, 4, 40, "bits of the unsigned argument"),
+                Parameter("fraction", 8, 4, 20, "how many of them are fractional"),
+            ),
+        ),
+        Kernel(
             "gelu",
             "GELU as ReLU minus an interpolated table of 177 entries",
             (

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dovetail.ir.space import IntArray
+from dovetail.sim.special.exponential import exponential
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
 from dovetail.sim.special.lmul import lmul
 from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
@@ -96,6 +97,20 @@ def _requantize(values: Values, vectors: IntArray) -> IntArray:
     return requantize(acc, multiplier, shift, zero_point, values["out"])
 
 
+def _exponential_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Both ends and where results become nothing; then any number, half of them below 16."""
+    top = 1 << values["width"]
+    some = min(16 << values["fraction"], top)
+    corners = [(t,) for t in (0, 1, 2, some - 1, top // 2, top - 2, top - 1)]
+    t = rng.integers(0, top, count)
+    t[::2] = rng.integers(0, some, len(t[::2]))
+    return _stack(corners, t[:, None], count)
+
+
+def _exponential(values: Values, vectors: IntArray) -> IntArray:
+    return exponential(vectors[:, 0], values["fraction"])
+
+
 def _gelu_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     """Ends of the format and of the table, then numbers of the whole format and of the table."""
     width, fraction = values["width"], values["fraction"]
@@ -132,6 +147,11 @@ def _lmul(values: Values, vectors: IntArray) -> IntArray:
 
 
 CHECKS = {
+    "exponential": Check(
+        ({}, {"width": 24, "fraction": 20}, {"width": 14, "fraction": 7}),
+        _exponential_vectors,
+        _exponential,
+    ),
     "gelu": Check(
         ({}, {"width": 16, "fraction": 10}, {"width": 12, "fraction": 8}), _gelu_vectors, _gelu
     ),

@@ -17,6 +17,19 @@ def drawn(kernel, form=None, count=20000):
     return values, table, CHECKS[kernel].reference(values, table)
 
 
+@pytest.mark.parametrize("form", [{}, {"width": 24, "fraction": 20}, {"width": 14, "fraction": 7}])
+def test_the_exponential_errs_by_7e_6_at_most(form):
+    values, table, results = drawn("exponential", form)
+    exact = np.exp(-table[:, 0] / 2.0 ** values["fraction"])
+    error = np.abs(results / 2.0**20 - exact)
+    # Interpolation, three roundings to 2^-20 by halves, f cut to 20 bits, log2(e) to 16.
+    law = (
+        (math.log(2) / 128) ** 2 / 8 + (1.5 + math.log(2)) * 2**-20 + 2**-17 / math.e * math.log(2)
+    )
+    assert error.max() <= law <= 7.8e-6
+    assert error.max() > 4e-6
+
+
 @pytest.mark.parametrize(
     ("form", "bound"),
     [({}, 9.8e-5), ({"width": 16, "fraction": 10}, 6e-4), ({"width": 12, "fraction": 8}, 2.1e-3)],
