@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,7 +134,7 @@ def _say(axis: Any, x: float, row: int, text: str, **style: object) -> None:
 def _headline(view: NestView) -> str:
     cost = view.cost
     return (
-        f"{cost.cycles:,.0f} cycles, {engineering(cost.energy_pj * 1e-12, 'J')}, "
+        f"{math.ceil(cost.cycles):,} cycles, {engineering(cost.energy_pj * 1e-12, 'J')}, "
         f"utilization {cost.utilization:.0%}"
     )
 

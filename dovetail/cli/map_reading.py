@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -27,7 +28,7 @@ def line_table(lines: Sequence[Line]) -> Table:
         cells = (
             printable(line.operators[0]),
             str(len(line.operators)),
-            f"{line.cost.cycles:,.0f}",
+            f"{math.ceil(line.cost.cycles):,}",
             engineering(line.cost.energy_pj * 1e-12, "J"),
             f"{line.cost.utilization:.1%}",
             _proof(line),
@@ -64,10 +65,11 @@ def totals(lines: Sequence[Line]) -> dict[str, float]:
 def summary(lines: Sequence[Line], work: Work, accelerator: SpatialArray) -> str:
     """Totals in two lines."""
     total = totals(lines)
-    peak = accelerator.peak_macs_per_cycle * total["cycles"]
+    cycles = sum(len(line.operators) * math.ceil(line.cost.cycles) for line in lines)
+    peak = accelerator.peak_macs_per_cycle * cycles
     text = (
-        f"{total['cycles']:,.0f} cycles = "
-        f"{total['cycles'] / accelerator.clock_mhz / 1e3:.4g} ms at {accelerator.clock_mhz:g} MHz, "
+        f"{cycles:,} cycles = "
+        f"{cycles / accelerator.clock_mhz / 1e3:.4g} ms at {accelerator.clock_mhz:g} MHz, "
         f"{engineering(total['energy_pj'] * 1e-12, 'J')}, utilization {total['macs'] / peak:.1%}\n"
         f"{_count(int(total['operators']))}, {total['distinct']} of them distinct"
     )

@@ -41,6 +41,11 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     ("text", "words"),
     [
         ("a: 1\nb: {c: 1, c: 2}\n", "line 2: key 'c' stands twice"),
+        ("a: 1:30\n", "line 1: '1:30': write decimal numbers, or quote it"),
+        ("a: 010\n", "'010': write decimal"),
+        ("a: 0x10\n", "'0x10': write decimal"),
+        ("a: 1_000\n", "'1_000': write decimal"),
+        ("a: 1_0.5\n", "'1_0.5': write decimal"),
         ("a: &x 1\nb: *x\n", "line 2: aliases are not read"),
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), f"deeper than {MAX_DEPTH} levels"),
         ("[" * 100_000, "nested deeper"),
