@@ -63,6 +63,9 @@ def replaced(array: SpatialArray, values: Mapping[str, object], source: str) -> 
         AcceleratorError: if a name leads nowhere.
     """
     tree = _tree(array)
+    for key in values:
+        if key.endswith(".capacity_kib") and key.replace("_kib", "_bytes") in values:
+            raise AcceleratorError(f"{source}: {key} and capacity_bytes: give one of them")
     known = {f"array.{n}" for n, _ in array.dimensions} | {
         f"unrolls.{n}" for n, _ in array.dimensions
     }

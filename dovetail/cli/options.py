@@ -122,7 +122,7 @@ def extents(texts: Sequence[str] | None) -> dict[str, int]:
 
 def scalar(text: str) -> int | float | str:
     """A whole number or a number if the text is one, else the text."""
-    for kind in (int, float):
+    for kind in (int, float) if "_" not in text else ():  # Python takes 1_000, too
         try:
             return kind(text)
         except ValueError:

@@ -181,6 +181,7 @@ def _mappings(path: str, network: Network, accelerator: Accelerator) -> dict[str
     """Loop nests by operator of a file."""
     from dovetail.arch.spatial import SpatialArray
     from dovetail.mappers.formats import read_mappings
+    from dovetail.sim.nest import faults
 
     if not isinstance(accelerator, SpatialArray):
         raise MappingError(
@@ -188,7 +189,16 @@ def _mappings(path: str, network: Network, accelerator: Accelerator) -> dict[str
             f"'{accelerator.family}'; mappings of files are loop nests of spatial arrays"
         )
     einsums = {op.name: op.einsum for op in network.operators if op.einsum is not None}
-    return read_mappings(path, einsums, accelerator)
+    # A file of another tool holds one mapping, so it is read for a network of one operator.
+    found = read_mappings(path, einsums if len(einsums) == 1 else None, accelerator)
+    if not found:
+        raise MappingError(f"{path}: holds no mapping: leave out --mapping")
+    for name, mapping in found.items():
+        if name not in einsums:
+            raise MappingError(f"{path}: network '{network.name}' has no Einsum called '{name}'")
+        if wrong := faults(einsums[name], accelerator, mapping):
+            raise MappingError(f"{path}: operator '{name}': {wrong[0]}")
+    return found
 
 
 def _require_gates(chosen: Accelerator) -> None:

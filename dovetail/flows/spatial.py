@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dovetail.arch.spatial import FIDELITIES, SpatialArray
-from dovetail.errors import MappingError, UnknownNameError
+from dovetail.errors import AcceleratorError, MappingError, UnknownNameError
 from dovetail.flows import check_fidelity, check_legal
 from dovetail.flows.base import Request
 from dovetail.ir.mapping import Mapping as Nest
@@ -26,6 +26,9 @@ from dovetail.workers import process_pool
 
 TIME_LIMIT_S = 30.0
 """Of the mapper, for each distinct operator; the best mapping so far and its gap stand then."""
+
+RANKS = "N G K C O P Q T R S"
+"""The field's names of ranks; an array may name some that a network lacks."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def map_network(network: Network, accelerator: SpatialArray, request: Request) -
         for p in plan.placements
         if p.operator.einsum is not None
     }
+    _check_ranks(network, accelerator, einsums)
     for name in request.mappings:
         if name not in einsums:
             raise UnknownNameError("operator of a mapping", name, einsums)
@@ -130,6 +134,21 @@ def map_network(network: Network, accelerator: SpatialArray, request: Request) -
     missing = {name: einsum for name, einsum in einsums.items() if name not in given}
     found = given | _searched(missing, accelerator, request)
     return MappedSpatial(network, accelerator, plan, found)
+
+
+def _check_ranks(
+    network: Network, accelerator: SpatialArray, einsums: Mapping[str, Einsum]
+) -> None:
+    """Refuses a rank that is neither the field's nor any operator's: a typo never unrolls."""
+    known = {*RANKS.split(), *(rank for einsum in einsums.values() for rank, _ in einsum.ranks)}
+    for dimension, ranks in accelerator.unrolls:
+        for rank in ranks:
+            if rank not in known:
+                hint = f"; did you mean {rank.upper()}?" if rank.upper() in known else ""
+                raise AcceleratorError(
+                    f"accelerator '{accelerator.name}': unrolls.{dimension} names rank '{rank}', "
+                    f"which no operator of '{network.name}' has{hint or f': legal are {RANKS}'}"
+                )
 
 
 def _checked(network: Network, op: Operator, accelerator: SpatialArray) -> Einsum:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -97,6 +98,13 @@ def test_a_file_of_mappings_is_replayed() -> None:
         (("--set", "memories.rf.capacity_kib=-3"), "memories.rf.capacity_kib = -3: must be"),
         (("--set", "memories.l1.capacity_kib=3"), "unknown memory; it has rf, dram"),
         (("--set", "memories.rf.capacity_bytes=1"), "'chip' is illegal: 'rf' holds 1 B; one"),
+        (("--set", "clock_mhz=1_000"), "clock_mhz = '1_000': must be a number"),
+        (
+            ("--set", "memories.rf.capacity_kib=1", "--set", "memories.rf.capacity_bytes=9"),
+            "memories.rf.capacity_kib and capacity_bytes: give one of them",
+        ),
+        (("--set", "unrolls.x=k"), "unrolls.x names rank 'k', which no operator of 'net' has; did"),
+        (("--set", "unrolls.x=XYZ"), "rank 'XYZ', which no operator of 'net' has: legal are N G K"),
         (("--set", "array.z=3"), "unknown key 'array.z'; legal keys: array.x"),
         (("--set", "memories.rf.serves=z"), "'z' is no dimension; the array has x, y"),
     ],
@@ -122,6 +130,19 @@ def test_a_bad_file_is_one_line(old: str, new: str, words: str) -> None:
         file.write(CHIP.replace(old, new))
     for command in (("simulate", "net.csv"), ("sweep", "net.csv", "--vary", "array.x=1")):
         assert words in run(*command, "-a", "chip.yaml").complaint
+
+
+def test_a_mapping_that_is_wrong_names_its_file() -> None:
+    network, chip = load_network("net.csv"), presets.load("chip.yaml")
+    first = map_network(network, chip, mapper="random").mappings["first"]
+    for name in ("second", "third"):
+        write_mappings(f"{name}.yaml", {name: dataclasses.replace(first, operator=name)}, "chip")
+    command = ("simulate", "net.csv", "-a", "chip.yaml", "--mapping")
+    words = "third.yaml: network 'net' has no Einsum called 'third'"
+    assert words in run(*command, "third.yaml").complaint
+    small = ("--set", "memories.rf.capacity_bytes=6")
+    done = run(*command, "second.yaml", "--set", "unrolls.x=N", *small)
+    assert done.complaint.startswith("second.yaml: operator 'second': ")
 
 
 def test_mappings_and_schedules_are_refused_by_other_families() -> None:

@@ -157,6 +157,20 @@ def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
     return loader.construct_mapping(node, deep=True)
 
 
+def _plain_number(loader: _StrictLoader, node: yaml.ScalarNode) -> int | float:
+    """Refuses the base of sixty and underscores, which YAML 1.1 takes: 10:20 would be 620."""
+    if ":" in node.value or "_" in node.value:
+        line = node.start_mark.line + 1
+        raise AcceleratorError(f"line {line}: {shorten(node.value)}: write a plain number")
+    whole = node.tag.endswith(":int")
+    value: int | float = (
+        loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
+    )
+    return value
+
+
+for _kind in ("int", "float"):
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _plain_number)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
 
 
