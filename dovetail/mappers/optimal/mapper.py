@@ -21,6 +21,7 @@ from dovetail.mappers.optimal.lattice import axes
 from dovetail.mappers.optimal.problem import Ints, Problem, Reals, hierarchies
 from dovetail.mappers.optimal.rebuild import cuts_of, mapping_of
 from dovetail.mappers.optimal.unrolling import Spread, fixed_choice, spatial_choices
+from dovetail.mappers.stopping import stop_requested
 from dovetail.sim.nest import analyse
 
 OBJECTIVE = {"latency": tables.LATENCY, "energy": tables.ENERGY, "edp": tables.EDP}
@@ -90,8 +91,8 @@ class _Search:
 
     @property
     def late(self) -> bool:
-        """Whether the time is up."""
-        return time.monotonic() > self.deadline
+        """Whether the time is up, or the user wants an end."""
+        return stop_requested() or time.monotonic() > self.deadline
 
 
 class _Family:
