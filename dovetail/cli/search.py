@@ -26,7 +26,11 @@ AGENT, BUDGET, SEED, ENV = "nsga2", 2000, 0, "codesign"
 PROBLEM = "Problem"
 """Panel of the options that say what is searched."""
 
-NAMES = {"dovetail/CoDesign-v0": "codesign", "dovetail/Accelerator-v0": "accelerator"}
+NAMES = {
+    "dovetail/CoDesign-v0": "codesign",
+    "dovetail/Accelerator-v0": "accelerator",
+    "dovetail/FpgaFolding-v0": "fpga_folding",
+}
 """Problems behind the registered environments."""
 
 SCRATCHPADS = (2, 4, 8, 16, 32, 64)

@@ -64,7 +64,7 @@ class AcceleratorProblem(HardwareProblem):
     ) -> None:
         self._network = load_network(network) if isinstance(network, str) else network
         self.source = network if isinstance(network, str) else None
-        self.network_sha256 = _file_digest(self.source)
+        self.network_sha256 = file_digest(self.source)
         work: Work
         if hardware.batched:
             assert isinstance(hardware, SystolicSpace)
@@ -136,7 +136,7 @@ def from_spec(spec: Mapping[str, object]) -> AcceleratorProblem:
     return problem
 
 
-def _file_digest(network: str | None) -> str | None:
+def file_digest(network: str | None) -> str | None:
     """SHA-256 of the file that a network is read from; None if it is not from a file."""
     if network is None or Path(network).suffix.lower() not in SUFFIXES:
         return None

@@ -19,6 +19,8 @@ MINIMISED: dict[str, tuple[str, float, float]] = {
     "edp_mj_ms": ("log", 1.0, 1.0),
     "area_mm2": ("log", 1.0, 1.0),
     "error": ("linear", 0.1, 3.0),
+    "interval_ms": ("log", 1.0, 1.0),
+    "device_share": ("log", 1.0, 1.0),
 }
 """Scale, default reference and hypervolume corner of each metric that can be an objective.
 

@@ -56,6 +56,28 @@ def codesign_vector_env(
     return DesignVectorEnv(_problem("codesign", fields), num_envs, preference=preference)
 
 
+def folding_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions fold the layers of a pipeline on an FPGA.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.fpga_folding.DEFAULTS`; an unknown
+            field is an error.
+    """
+    problem = _problem("fpga_folding", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def folding_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `folding_env`."""
+    return DesignVectorEnv(_problem("fpga_folding", fields), num_envs, preference=preference)
+
+
 def _problem(name: str, fields: dict[str, object]) -> DesignProblem:
     if fields.get("problem", name) != name:
         raise ProblemError(f"problem = {fields['problem']!r}: this environment's is '{name}'")
@@ -63,10 +85,11 @@ def _problem(name: str, fields: dict[str, object]) -> DesignProblem:
 
 
 def register() -> None:
-    """Registers `dovetail/Accelerator-v0` and `dovetail/CoDesign-v0`, once."""
+    """Registers the environments `dovetail/…-v0`, once."""
     for name, single, batched in (
         ("Accelerator", accelerator_env, accelerator_vector_env),
         ("CoDesign", codesign_env, codesign_vector_env),
+        ("FpgaFolding", folding_env, folding_vector_env),
     ):
         identifier = f"dovetail/{name}-v0"
         if identifier not in gymnasium.registry:

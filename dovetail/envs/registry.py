@@ -15,6 +15,7 @@ GROUP = "dovetail.problems"
 BUILT_IN = {
     "accelerator": "dovetail.envs.accelerator:from_spec",
     "codesign": "dovetail.envs.codesign:from_spec",
+    "fpga_folding": "dovetail.envs.fpga_folding:from_spec",
 }
 
 

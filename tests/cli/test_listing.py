@@ -14,9 +14,9 @@ from tests.cli.driver import succeed
 EXPECTED = {
     "networks": [name for name, _ in networks()],
     "accelerators": presets.names(),
-    "mappers": ["systolic", "spatial", "system"],
+    "mappers": ["systolic", "spatial", "system", "fpga"],
     "agents": list(agents()),
-    "envs": ["dovetail/Accelerator-v0", "dovetail/CoDesign-v0"],
+    "envs": ["dovetail/Accelerator-v0", "dovetail/CoDesign-v0", "dovetail/FpgaFolding-v0"],
 }
 
 

@@ -177,25 +177,60 @@ class Pipeline:
         self, pe: IntArray, simd: IntArray, whole: dict[int, BoolArray]
     ) -> dict[str, IntArray]:
         used = {name: np.zeros(pe.shape, dtype=np.int64) for name in RESOURCES}
-        own = self.numbers
         for i, node in enumerate(self.nodes):
-            at = pe[:, i], simd[:, i]
-            if node.kind in COMPUTE:
-                vector, weights = node.kind == "vector", node.fan_in * node.outputs
-                used["lut"][:, i] = resources.compute_luts(
-                    node.fan_in, node.outputs, *at, own, vector=vector
-                )
-                used["dsp"][:, i] = resources.compute_dsps(*at, own)
-                used["bram18"][:, i] = resources.weight_bram18(weights, *at, own)
-                used["uram"][:, i] = resources.weight_urams(weights, *at, own)
-            elif node.slide is not None:
-                used["lut"][:, i] = resources.BASE_LUTS
-                apart = resources.window_bram18(node.slide, at[0], own.input_bits)
-                once = resources.window_bram18(node.slide, at[0], own.input_bits, parallel=True)
-                used["bram18"][:, i] = np.where(whole[i], once, apart)
-            elif node.compares:
-                used["lut"][:, i] = resources.stream_luts(at[0], own.input_bits)
+            use = self._use(node, pe[:, i], simd[:, i])
+            if i in whole:
+                use = _chosen(whole[i], self._use(node, pe[:, i], simd[:, i], parallel=True), use)
+            for name, values in use.items():
+                used[name][:, i] = values
         return used
+
+    def _use(
+        self, node: Node, pe: IntArray, simd: IntArray, *, parallel: bool = False
+    ) -> dict[str, IntArray]:
+        """Resources of foldings of one node; what is not named is not used."""
+        own = self.numbers
+        if node.kind in COMPUTE:
+            vector, weights = node.kind == "vector", node.fan_in * node.outputs
+            return {
+                "lut": resources.compute_luts(
+                    node.fan_in, node.outputs, pe, simd, own, vector=vector
+                ),
+                "dsp": resources.compute_dsps(pe, simd, own),
+                "bram18": resources.weight_bram18(weights, pe, simd, own),
+                "uram": resources.weight_urams(weights, pe, simd, own),
+            }
+        if node.slide is not None:
+            blocks = resources.window_bram18(node.slide, pe, own.input_bits, parallel=parallel)
+            return {"lut": np.full_like(pe, resources.BASE_LUTS), "bram18": blocks}
+        return {"lut": resources.stream_luts(pe, own.input_bits)} if node.compares else {}
+
+    def use_grid(self, position: int) -> dict[str, IntArray]:
+        """Resources (pe choices, simd choices) of the compute node at a position."""
+        node = self.nodes[self.compute[position]]
+        pe, simd = self.pe_choices[position][:, None], self.simd_choices[position][None, :]
+        zeros = np.zeros((pe.shape[0], simd.shape[1]), dtype=np.int64)
+        return {name: use + zeros for name, use in self._use(node, pe, simd).items()}
+
+    def least_use(self) -> dict[str, int]:
+        """A bound of every resource that no folding goes below: the sum of nodes' least."""
+        least = dict.fromkeys(RESOURCES, 0)
+        for position in range(len(self.compute)):
+            for name, use in self.use_grid(position).items():
+                least[name] += int(use.min())
+        for node in self.nodes:
+            if node.kind in FOLLOWERS:
+                pe = divisors(node.outputs)
+                kinds = [self._use(node, pe, pe), self._use(node, pe, pe, parallel=True)]
+                for name in kinds[0]:
+                    least[name] += int(min(kind[name].min() for kind in kinds))
+        return least
+
+
+def _chosen(
+    flags: BoolArray, one: dict[str, IntArray], other: dict[str, IntArray]
+) -> dict[str, IntArray]:
+    return {name: np.where(flags, one[name], other[name]) for name in one}
 
 
 def divisors(number: int) -> IntArray:
