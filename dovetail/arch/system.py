@@ -140,6 +140,8 @@ class System:
             reasons += [f"cores.{name}: {reason}" for reason in core.validate()]
             if isinstance(core, System):
                 reasons.append(f"cores.{name}: a system is no core of another system")
+            if core.family == "fpga":
+                reasons.append(f"cores.{name}: an FPGA pipeline runs whole networks: it is no core")
             if isinstance(core, SystolicArray) and core.machine != "ideal":
                 reasons.append(f"cores.{name}: machine '{core.machine}': cores are ideal machines")
         for field in dataclasses.fields(self):

@@ -8,6 +8,7 @@ import pytest
 from dovetail.arch import presets
 from dovetail.arch.devices import DEVICES
 from dovetail.arch.fpga import FpgaDataflow
+from dovetail.arch.system import System
 from dovetail.errors import AcceleratorError
 
 NAMES = presets.names("fpga")
@@ -81,3 +82,10 @@ def test_illegal_designs_are_values_with_reasons():
     assert "no UltraRAM" in FpgaDataflow(weight_memory="ultra").validate()[0]
     assert FpgaDataflow(board="u280", weight_memory="ultra").validate() == []
     assert "weight_bits" in FpgaDataflow(weight_bits=99).validate()[0]
+
+
+def test_a_pipeline_is_no_core_of_a_system():
+    system = System.from_dict({"cores": ["simba", "finn_zcu102"]})
+    assert system.validate() == [
+        "cores.finn_zcu102: an FPGA pipeline runs whole networks: it is no core"
+    ]

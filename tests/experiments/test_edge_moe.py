@@ -1,0 +1,20 @@
+"""The script that repeats Edge-MoE's cycles."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_it_repeats_the_published_cycles(root: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "reads.png"
+    done = subprocess.run(
+        [sys.executable, "experiments/edge_moe.py", "--draws", "5", "--figure", str(figure)],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for number in ("102,168", "18,576", "148,608", "5,126,976"):
+        assert number in done.stdout
+    assert "not reproduced" in done.stdout
+    assert figure.stat().st_size > 1000
