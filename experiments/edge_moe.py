@@ -3,9 +3,9 @@
     python experiments/edge_moe.py [--figure FILE] [--clock-mhz N] [--draws N] [--seed N]
 
 Runs the attention schedule event by event, prints its cycles and those of the other parts beside
-what the loops of the published HLS code count, and how many blocks a cycle reads at any parallelism,
-with and without the skewed start of queries. Exits with 1 if a number differs. Loads of expert
-weights depend on the routing: tokens are routed at random here.
+what the loops of the published HLS code count, and how many blocks a cycle reads at any
+parallelism, with and without the skewed start of queries. Exits with 1 if a number differs. Loads
+of expert weights depend on the routing: tokens are routed at random here.
 
 Reproduced are cycles and reads. Energy is not: it needs boards and their power; what the paper
 claims of it is printed as such.
