@@ -158,7 +158,7 @@ def map_command(
     if check is not None:
         lines, wrong = replay(check, work, chosen, _levels(levels))
         if wrong:
-            for fault in wrong:
+            for fault in _joined(check, wrong, chosen):
                 print(f"dovetail: {printable(' '.join(fault.split()))}", file=sys.stderr)
             raise typer.Exit(2)
     else:
@@ -185,6 +185,18 @@ def _spatial(spec: str, overrides: list[str] | None) -> SpatialArray:
             f"onto one spatial array; name a file or one of {names}"
         )
     return chosen
+
+
+def _joined(path: str, wrong: list[str], accelerator: SpatialArray) -> list[str]:
+    """Every fault; one line if all come of a file that was made for another accelerator."""
+    from dovetail.mappers.formats import made_for
+
+    other = made_for(path)
+    if other in ("", accelerator.name):
+        return wrong
+    more = f"; {len(wrong) - 1} more faults" if len(wrong) > 1 else ""
+    first = wrong[0].removeprefix(f"{path}: ")
+    return [f"{path}: was made for '{other}', not for '{accelerator.name}': {first}{more}"]
 
 
 def _levels(texts: list[str] | None) -> dict[str, tuple[str, ...]]:

@@ -75,9 +75,7 @@ def summary(lines: Sequence[Line], work: Work, accelerator: SpatialArray) -> str
     )
     if any(line.found for line in lines):
         proven = sum(1 for line in lines if line.found and line.found.proven)
-        text += (
-            f", {proven} of these proven optimal among exact factors, in {total['seconds']:.2f} s"
-        )
+        text += f", {proven} of these proven optimal in the mapspace, in {total['seconds']:.2f} s"
     missing = len(work.einsums) - int(total["operators"])
     if missing:
         text += f"; {_count(missing)} not in the file"

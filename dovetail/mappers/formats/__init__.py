@@ -63,6 +63,18 @@ def read_mappings(
     return {name: Mapping(found.nodes, operator=name)}
 
 
+def made_for(path: str | Path) -> str:
+    """Name of the accelerator that a file of Dovetail's says it was made for; "" if it does not.
+
+    Raises:
+        MappingError: if the file cannot be read.
+    """
+    text = strict_yaml.read_text(Path(path), MAX_FILE_BYTES, MappingError, "mapping file")
+    document = _document(text, str(path))
+    name = document.get("accelerator") if isinstance(document, dict) else None
+    return name if isinstance(name, str) and KEY in document else ""
+
+
 def write_mappings(path: str | Path, mappings: Table[str, Mapping], accelerator: str = "") -> None:
     """Writes a file of Dovetail's; `read_mappings` returns the same.
 
