@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +56,13 @@ class Numbers:
 
 
 def accumulator_bits(fan_in: int, numbers: Numbers) -> int:
-    """Width that no sum of `fan_in` products leaves."""
-    alpha = math.log2(fan_in) + numbers.weight_bits + numbers.input_bits - 1 - numbers.signed
-    return min(numbers.sum_bits, math.ceil(alpha + math.log2(1 + 2.0**-alpha) + 1))
+    """Width that no sum of `fan_in` products leaves.
+
+    The reference's ceil(log2(largest + 1)) + 1 in whole numbers, where FINN's floating point is one
+    bit off if largest + 1 is a power of two.
+    """
+    largest = fan_in << (numbers.weight_bits + numbers.input_bits - 1 - numbers.signed)
+    return min(numbers.sum_bits, largest.bit_length() + 1)
 
 
 def compute_luts(

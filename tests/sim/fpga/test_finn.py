@@ -51,7 +51,7 @@ def test_windows_by_hand():
 
 
 def test_luts_by_hand():
-    # multipliers (2 * 1 - 1) * 4, adders 4, accumulator ceil(4 + log2(1 + 1/16) + 1) = 6
+    # multipliers (2 * 1 - 1) * 4, adders 4, accumulator ceil(log2(4 * 2 * 2 + 1)) + 1 = 6
     assert resources.accumulator_bits(4, W2A2) == 6
     assert resources.compute_luts(4, 8, 1, 1, W2A2) == int(300 + 1.1 * (4 + 4 + 6)) == 315
     # PE 2, SIMD 4: 2 * (4 * 4 + 4 * 7 + 6) = 100
