@@ -67,6 +67,9 @@ def build_command(
         ),
     ] = None,
     stages: Annotated[int | None, typer.Option(metavar="N", help="Pipeline stages.")] = None,
+    interval: Annotated[
+        int, typer.Option(metavar="N", help="Cycles between two inputs; more than 1 for streams.")
+    ] = 1,
     delay_model: Annotated[
         str, typer.Option(metavar="NAME", help="Of the gates: asap7 or sky130.")
     ] = "asap7",
@@ -99,7 +102,13 @@ def build_command(
         _require_yosys()
     parameters = _parameters(overrides)
     made = build(
-        kernel, parameters, lanes=lanes, clock_ps=clock_ps, stages=stages, delay_model=delay_model
+        kernel,
+        parameters,
+        lanes=lanes,
+        clock_ps=clock_ps,
+        stages=stages,
+        interval=interval,
+        delay_model=delay_model,
     )
     folder = _folder(out)
     targets = TARGETS if synth else ()
@@ -166,7 +175,7 @@ def _summary(made: HlsBuild, counts: dict[str, Synthesis]) -> dict[str, Any]:
         "parameters": made.parameters,
         "lanes": made.lanes,
         "ports": dict(made.ports),
-        "out_bits": made.out_bits,
+        "out": {made.out: made.out_bits},
         "latency_cycles": made.latency_cycles,
         "initiation_interval": made.initiation_interval,
         "provenance": made.provenance,
@@ -178,7 +187,7 @@ def _print(made: HlsBuild, counts: dict[str, Synthesis], folder: Path | None) ->
     ports = ", ".join(f"{name} {bits}" for name, bits in made.ports)
     print(
         f"{made.module}: latency {made.latency_cycles} cycles, "
-        f"initiation interval {made.initiation_interval}\nbits: {ports}; out {made.out_bits}"
+        f"initiation interval {made.initiation_interval}\nbits: {ports}; {made.out} {made.out_bits}"
     )
     for target, done in counts.items():
         figures = ", ".join(

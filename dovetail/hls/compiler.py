@@ -16,24 +16,35 @@ from dovetail.hls.registry import find_kernel
 DELAY_MODELS = ("asap7", "sky130")
 DEFAULT_CLOCK_PS = 2000
 MOST_STAGES = 100
+MOST_INTERVAL = 64
+_PIPELINE = {"input_valid_signal": "valid_i", "output_valid_signal": "valid_o"}
+_STREAM = {f"streaming_channel_{part}_suffix": f"_{part}" for part in ("data", "valid", "ready")}
 
 
 @dataclass(frozen=True, slots=True)
 class HlsBuild:
-    """A kernel as a pipeline.
+    """A kernel as a pipeline or a stream, in one Verilog module.
 
-    Inputs and outputs are registered. `valid_i` accepts one argument vector per cycle, `valid_o`
-    marks its result on `out`; `clk` is the clock, `rst_ni` a synchronous reset, active low, of the
-    valid bits. Other ports are the function's arguments, by name; lane 0 is in their lowest bits.
+    Of a pipeline, inputs and outputs are registered. `valid_i` accepts one argument vector per
+    cycle, `valid_o` marks its result on `out`. Other ports are the function's arguments, by name;
+    lane 0 is in their lowest bits.
+
+    A stream has a channel in and one out, `NAME_data`, `NAME_valid` and `NAME_ready` each; ready
+    may wait for valid. A channel's fields stand in the order of DSLX, the first in the highest
+    bits.
+
+    `clk` is the clock, `rst_ni` a synchronous reset, active low, of valid bits and state.
 
     Attributes:
         verilog: text of one module, Verilog-2001.
         module: its name.
         parameters: all of them, by name.
         lanes: how many scalars of each argument a vector holds.
-        ports: name and bits of each argument.
+        ports: name and bits of each argument, or of the channel in.
+        out: name of the result's port or channel.
         out_bits: bits of the result.
-        latency_cycles: from the edge that accepts arguments to the edge that samples their result.
+        latency_cycles: from the edge that accepts arguments to the edge that samples their result,
+            where nothing stalls.
         initiation_interval: cycles between two argument vectors.
         provenance: tool and version, kernel, SHA-256 of the DSLX source, clock, stages and delay
             model: what it takes to build the same text again.
@@ -44,6 +55,7 @@ class HlsBuild:
     parameters: dict[str, int]
     lanes: int
     ports: tuple[tuple[str, int], ...]
+    out: str
     out_bits: int
     latency_cycles: int
     initiation_interval: int
@@ -57,9 +69,10 @@ def build(
     lanes: int = 1,
     clock_ps: int | None = None,
     stages: int | None = None,
+    interval: int = 1,
     delay_model: str = "asap7",
 ) -> HlsBuild:
-    """Compiles a kernel to a pipeline.
+    """Compiles a kernel to a pipeline or a stream.
 
     Args:
         kernel: its name.
@@ -69,6 +82,8 @@ def build(
             neither it nor the stages are given.
         stages: pipeline stages instead, as balanced as they can be; with both, XLS checks that
             the stages meet the clock.
+        interval: cycles between two inputs of a stream; more than one relaxes the clock of what its
+            state goes through.
         delay_model: "asap7" or "sky130".
 
     Raises:
@@ -83,30 +98,34 @@ def build(
     if clock_ps is None and stages is None:
         clock_ps = DEFAULT_CLOCK_PS
     entry = find_kernel(kernel)
+    if not 1 <= interval <= (MOST_INTERVAL if entry.stream else 1):
+        most = MOST_INTERVAL if entry.stream else 1
+        raise AcceleratorError(
+            f"kernel '{kernel}' with interval {interval}: must be within 1 to {most}"
+        )
     xls, source, ir, name = _convert(entry, parameters, lanes)
     # Code generation consumes a package, so each build parses one of its own.
     package = xls.parse_ir_package(xls.optimize_ir(ir, name))
-    function = package.get_function(name)
-    kind = function.get_type()
-    ports = tuple(
-        (function.get_param_name(i), kind.get_param_type(i).get_flat_bit_count())
-        for i in range(function.get_param_count())
-    )
-    out_bits = kind.get_return_type().get_flat_bit_count()
     module = entry.module(parameters, lanes)
-    verilog = _generate(package, entry.name, name, module, clock_ps, stages, delay_model)
+    verilog = _generate(
+        package, entry, module, top=name, clock_period_ps=clock_ps, pipeline_stages=stages,
+        delay_model=delay_model, worst_case_throughput=interval,
+    )  # fmt: skip
     provenance: dict[str, str | int] = {
         "tool": f"xls-python {version('xls-python')}",
         "kernel": entry.name,
         "source_sha256": hashlib.sha256(source.encode()).hexdigest(),
         "delay_model": delay_model,
+        "interval": interval,
     }
     provenance |= {"clock_ps": clock_ps} if clock_ps is not None else {}
     provenance |= {"stages": stages} if stages is not None else {}
-    # A function without state takes new arguments in every cycle.
+    ports, out, out_bits = _ports(verilog)
     latency = _registers_of_valid(verilog)
     values = entry.values(parameters)
-    return HlsBuild(verilog, module, values, lanes, ports, out_bits, latency, 1, provenance)
+    return HlsBuild(
+        verilog, module, values, lanes, ports, out, out_bits, latency, interval, provenance
+    )
 
 
 def interpret(
@@ -126,9 +145,12 @@ def interpret(
     Raises:
         MissingExtraError: if XLS is not installed.
         UnknownNameError: if kernel or parameter does not exist.
-        AcceleratorError: if a value is illegal.
+        AcceleratorError: if a value is illegal, or the kernel is a stream.
     """
-    xls, _, ir, name = _convert(find_kernel(kernel), parameters, 1)
+    entry = find_kernel(kernel)
+    if entry.stream:
+        raise AcceleratorError(f"kernel '{kernel}' is a stream: XLS interprets functions only here")
+    xls, _, ir, name = _convert(entry, parameters, 1)
     package = xls.parse_ir_package(ir)
     function = package.get_function(name)
     kind = function.get_type()
@@ -153,61 +175,69 @@ def _convert(
         raise MissingExtraError("high-level synthesis", "hls", "xls") from error
     source = kernel.source(parameters, lanes)
     try:
-        ir = xls.convert_dslx_to_ir(source, kernel.path.name, kernel.name)
+        ir = xls.convert_dslx_to_ir(
+            source,
+            kernel.path.name,
+            kernel.name,
+            additional_search_paths=[str(kernel.path.parent)],
+        )
     except RuntimeError as error:
         chosen = ", ".join(f"{name} {value}" for name, value in kernel.values(parameters).items())
         reason = re.sub(r"^\w+: \S+:[\d:-]+ ", "", str(error).splitlines()[0])
         raise AcceleratorError(
             f"kernel '{kernel.name}' with {chosen}: {reason.rstrip('.')}; change a parameter"
         ) from error
-    return xls, source, ir, xls.mangle_dslx_name(kernel.name, "main")
+    name = xls.mangle_dslx_name(kernel.name, "main")
+    return xls, source, ir, f"{name}_0_next" if kernel.stream else name
 
 
-def _generate(
-    package: Any,
-    kernel: str,
-    top: str,
-    module: str,
-    clock_ps: int | None,
-    stages: int | None,
-    delay_model: str,
-) -> str:
+def _generate(package: Any, kernel: Kernel, module: str, **options: Any) -> str:
+    ports = _STREAM if kernel.stream else _PIPELINE
     try:
         result = package.schedule_and_codegen(
             generator="pipeline",
-            top=top,
             module_name=module,
-            clock_period_ps=clock_ps,
-            pipeline_stages=stages,
-            delay_model=delay_model,
             with_delay_model=True,
             flop_inputs=True,
             flop_outputs=True,
-            input_valid_signal="valid_i",
-            output_valid_signal="valid_o",
             reset="rst_ni",
             reset_active_low=True,
             reset_asynchronous=False,
             use_system_verilog=False,
+            **ports,
+            **options,
         )
     except RuntimeError as error:
-        reason = str(error).splitlines()[0].split(".")[0]
-        wanted = f"{clock_ps} ps" if clock_ps is not None else f"{stages} stages"
+        clock, stages = options["clock_period_ps"], options["pipeline_stages"]
+        reason = re.split(r"[.;]", str(error).splitlines()[0])[0]
+        wanted = f"{clock} ps" if clock is not None else f"{stages} stages"
         remedy = "raise clock_ps" + (" or stages" if stages is not None else "")
+        remedy += " or interval" if kernel.stream else ""
         raise AcceleratorError(
-            f"kernel '{kernel}' at {wanted} with '{delay_model}': {reason}; {remedy}"
+            f"kernel '{kernel.name}' at {wanted} with '{options['delay_model']}': "
+            f"{reason}; {remedy}"
         ) from error
-    return str(result.get_verilog_text())
+    # Channels are named after the package that held them.
+    return re.sub(
+        rf"\b{kernel.name}__(\w+_(?:data|valid|ready))\b", r"\1", result.get_verilog_text()
+    )
+
+
+def _ports(verilog: str) -> tuple[tuple[tuple[str, int], ...], str, int]:
+    """Name and bits of the data inputs, in the order of the text, and of the output."""
+    found = re.findall(r"^  (input|output) wire (?:\[(\d+):0\] )?(\w+),?$", verilog, re.M)
+    control = re.compile(r"clk|rst_ni|valid_[io]|\w+_(?:valid|ready)")
+    data = [
+        (way, name.removesuffix("_data"), int(high or 0) + 1)
+        for way, high, name in found
+        if not control.fullmatch(name)
+    ]
+    inputs = tuple((name, bits) for way, name, bits in data if way == "input")
+    [(out, out_bits)] = [(name, bits) for way, name, bits in data if way == "output"]
+    return inputs, out, out_bits
 
 
 def _registers_of_valid(verilog: str) -> int:
-    """Registers between valid_i and valid_o, followed backwards through the generated text."""
-    drivers = {
-        target: (source, operator == "<=")
-        for target, operator, source in re.findall(r"(\w+) (<=|=) (\w+);", verilog)
-    }
-    signal, registers = "valid_o", 0
-    while signal != "valid_i":
-        signal, registered = drivers[signal]
-        registers += registered
-    return registers
+    """Registers that a valid bit goes through from input to output."""
+    names = r"p\d+_(?:inputs_)?valid|valid_[io]__(?:in|out)put_flop|__\w+_valid_reg"
+    return len(re.findall(rf"^  reg (?:{names});$", verilog, re.M))

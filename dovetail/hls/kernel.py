@@ -1,7 +1,9 @@
 """What a kernel is: a DSLX file, its parameters, and the function that a build makes of them.
 
-The file `NAME.x` holds a public parametric function `NAME` of one scalar of each argument. A build
-appends `main`, which fixes the parameters and runs so many lanes side by side.
+A pipeline's file `NAME.x` holds a public parametric function `NAME` of one scalar of each argument.
+A build appends `main`, which fixes the parameters and runs so many lanes side by side. A stream's
+file holds a process `main` with one channel in and one out; its parameters are constants
+`const NAME = u32:…;`, whose values a build replaces.
 """
 
 from __future__ import annotations
@@ -44,11 +46,13 @@ class Kernel:
         name: of its file and function.
         title: what it computes, in words.
         parameters: in the order of the DSLX function.
+        stream: whether it keeps state between its inputs: a process with valid/ready channels.
     """
 
     name: str
     title: str
     parameters: tuple[Parameter, ...]
+    stream: bool = False
 
     @property
     def path(self) -> Path:
@@ -88,7 +92,7 @@ class Kernel:
         return "_".join(["dovetail", self.name, *parts])
 
     def source(self, given: Mapping[str, int] | None = None, lanes: int = 1) -> str:
-        """DSLX with a function `main`: arguments and result hold lane 0 in their lowest bits.
+        """DSLX with a `main`; arguments and result of a pipeline hold lane 0 in their lowest bits.
 
         Raises:
             UnknownNameError: if a parameter does not exist.
@@ -100,7 +104,20 @@ class Kernel:
                 f"kernel '{self.name}': {lanes} lanes: must be within 1 to {MOST_LANES}"
             )
         text = self.path.read_text(encoding="utf-8")
+        if self.stream:
+            if lanes != 1:
+                raise AcceleratorError(f"kernel '{self.name}' is a stream: it has one lane")
+            return _with_constants(text, values)
         return f"{text}\n{_main(self.name, text, values, lanes)}"
+
+
+def _with_constants(text: str, values: Mapping[str, int]) -> str:
+    """The source with other values of its constants."""
+    for name, value in values.items():
+        declared = rf"^const {name.upper()} = u32:\d+;$"
+        text, found = re.subn(declared, f"const {name.upper()} = u32:{value};", text, flags=re.M)
+        assert found == 1, f"constant {name.upper()} is declared {found} times"
+    return text
 
 
 def _main(name: str, text: str, values: Mapping[str, int], lanes: int) -> str:

@@ -54,6 +54,24 @@ KERNELS = {
                 Parameter("out", 8, 2, 32, "bits of the signed result"),
             ),
         ),
+        Kernel(
+            "softmax",
+            "online softmax: maximum and reciprocal sum of rows of scores, in one pass",
+            (
+                Parameter("width", 16, 8, 24, "bits of a score"),
+                Parameter("fraction", 8, 4, 20, "how many of them are fractional"),
+                Parameter("length", 12, 1, 12, "log2 of the most scores in a row"),
+            ),
+            stream=True,
+        ),
+        Kernel(
+            "softmax_weight",
+            "exp(x - b) * (1/s): the weight of a score under what softmax gives",
+            (
+                Parameter("width", 16, 8, 24, "bits of a score"),
+                Parameter("fraction", 8, 4, 20, "how many of them are fractional"),
+            ),
+        ),
     )
 }
 

@@ -16,6 +16,7 @@ from dovetail.sim.special.exponential import exponential
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
 from dovetail.sim.special.lmul import lmul
 from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
+from dovetail.sim.special.softmax import softmax_rows, softmax_weights
 from dovetail.sim.values import requantize
 
 Values = Mapping[str, int]
@@ -34,6 +35,24 @@ class Check:
     forms: tuple[dict[str, int], ...]
     vectors: Callable[[Values, Generator, int], IntArray]
     reference: Callable[[Values, IntArray], IntArray]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCheck:
+    """How a kernel with channels is checked.
+
+    Attributes:
+        forms: parameters to check it with; an empty form is the defaults.
+        vectors: (parameters, generator, count) -> (count, fields) integers, corners first.
+        words: (parameters, vectors) -> what the channel in carries, one word per vector.
+        reference: (parameters, vectors) -> which vector completes each result, and the words of the
+            channel out.
+    """
+
+    forms: tuple[dict[str, int], ...]
+    vectors: Callable[[Values, Generator, int], IntArray]
+    words: Callable[[Values, IntArray], list[int]]
+    reference: Callable[[Values, IntArray], tuple[list[int], list[int]]]
 
 
 def as_bits(values: NDArray[Any], width: int) -> NDArray[np.object_]:
@@ -146,7 +165,53 @@ def _lmul(values: Values, vectors: IntArray) -> IntArray:
     return lmul(x, y, values["exponent"], values["mantissa"], bool(values["finite"]))
 
 
-CHECKS = {
+def _softmax_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Rows of 1 to 20 scores with a mark at the last: ends of the format, ramps, then any."""
+    bits, fraction = values["width"], values["fraction"]
+    top, unit = 1 << (bits - 1), 1 << fraction
+    rows = [[-top], [top - 1, -top], [-top, top - 1], [0] * 8, list(range(0, 20 * unit, unit))]
+    rows += [[-x for x in rows[-1]], [x // 2 for x in rows[-1]]]
+    scores = sum(len(row) for row in rows)
+    while scores < count:
+        size = min(int(rng.integers(1, 21)), 1 << values["length"])
+        spread = min(unit << int(rng.integers(0, 4)), top)
+        rows.append(rng.integers(-spread, spread, size).tolist())
+        scores += size
+    pairs = [(x, int(i == len(row) - 1)) for row in rows for i, x in enumerate(row)]
+    return np.clip(np.array(pairs[:count], dtype=np.int64), -top, top - 1)
+
+
+def _softmax_words(values: Values, vectors: IntArray) -> list[int]:
+    scores = as_bits(vectors[:, 0], values["width"]).tolist()
+    return [score << 1 | last for score, last in zip(scores, vectors[:, 1].tolist(), strict=True)]
+
+
+def _softmax(values: Values, vectors: IntArray) -> tuple[list[int], list[int]]:
+    ends = np.flatnonzero(vectors[:, 1])
+    words = []
+    for begin, end in zip([0, *(ends[:-1] + 1)], ends, strict=True):
+        largest, inverse = softmax_rows(vectors[None, begin : end + 1, 0], values["fraction"])
+        words.append(int(as_bits(largest, values["width"])[0]) << 25 | int(inverse[0]))
+    return ends.tolist(), words
+
+
+def _weight_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Distances from nothing to the whole format, and sums of one to many scores."""
+    top = 1 << (values["width"] - 1)
+    corners = [(-top, top - 1, 1 << 24), (top - 1, top - 1, 1 << 24), (0, 0, 1 << 12), (0, 1, 0)]
+    largest = rng.integers(-top, top, count)
+    distance = rng.integers(0, min(12 << values["fraction"], 2 * top), count)
+    scores = np.maximum(largest - distance, -top)
+    inverse = (1 << 24) // rng.integers(1, 64, count)
+    return _stack(corners, np.stack([scores, largest, inverse], axis=1), count)
+
+
+def _weight(values: Values, vectors: IntArray) -> IntArray:
+    scores, largest, inverse = vectors.T
+    return softmax_weights(scores, largest, inverse, values["fraction"])
+
+
+CHECKS: dict[str, Check | StreamCheck] = {
     "exponential": Check(
         ({}, {"width": 24, "fraction": 20}, {"width": 14, "fraction": 7}),
         _exponential_vectors,
@@ -179,5 +244,12 @@ CHECKS = {
         _requantize_vectors,
         _requantize,
     ),
+    "softmax": StreamCheck(
+        ({}, {"width": 12, "fraction": 6, "length": 8}),
+        _softmax_vectors,
+        _softmax_words,
+        _softmax,
+    ),
+    "softmax_weight": Check(({}, {"width": 20, "fraction": 12}), _weight_vectors, _weight),
 }
 """By kernel; every kernel of `dovetail.hls` has one."""

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.errors import MissingExtraError, MissingToolError, ToolError
-from dovetail.hls import HlsBuild, build
-from dovetail.verify.hls_cases import CHECKS, as_bits
+from dovetail.hls import HlsBuild, build, find_kernel
+from dovetail.verify.hls_cases import CHECKS, StreamCheck, as_bits
 
-_BENCH = "dovetail.verify.hls_bench"
+_BENCHES = {False: "dovetail.verify.hls_bench", True: "dovetail.verify.hls_stream_bench"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,19 @@ def verify_kernel(
     start = time.monotonic()
     made = build(kernel, parameters, lanes=lanes, **options)
     rng = np.random.default_rng(seed)
-    scalars = CHECKS[kernel].vectors(made.parameters, rng, transactions * lanes)
-    expected = CHECKS[kernel].reference(made.parameters, scalars)
+    check = CHECKS[kernel]
+    scalars = check.vectors(made.parameters, rng, transactions * lanes)
     widths = [width // lanes for _, width in made.ports]
-    columns = [_packed(scalars[:, i], width, lanes) for i, width in enumerate(widths)]
-    vectors = [list(row) for row in zip(*columns, strict=True)]
-    results = _packed(expected, made.out_bits // lanes, lanes)
-    faults = judge(made, results, simulate(made, vectors, seed))
+    if isinstance(check, StreamCheck):
+        vectors = [[word] for word in check.words(made.parameters, scalars)]
+        triggers, results = check.reference(made.parameters, scalars)
+    else:
+        columns = [_packed(scalars[:, i], width, lanes) for i, width in enumerate(widths)]
+        vectors = [list(row) for row in zip(*columns, strict=True)]
+        expected = check.reference(made.parameters, scalars)
+        results = _packed(expected, made.out_bits // lanes, lanes)
+        triggers = list(range(len(results)))
+    faults = judge(made, triggers, results, simulate(made, vectors, seed))
     seconds = time.monotonic() - start
     return Outcome(
         kernel, made.parameters, lanes, len(vectors), made.latency_cycles,
@@ -133,7 +139,9 @@ def simulate(made: HlsBuild, vectors: Sequence[Sequence[int]], seed: int) -> dic
     """Runs vectors through the Verilog of a build.
 
     Returns:
-        `accepted`: the edge of each vector; `results`: (edge, bits in text) of each result.
+        `accepted`: the edge of each vector; `results`: (edge, bits in text) of each result;
+        `sent`: vectors to send; `free`: how many of them were offered one per cycle while nothing
+        stalled their results; `unstable`: how often a result changed while it waited.
 
     Raises:
         ToolError: if the simulator fails.
@@ -142,8 +150,10 @@ def simulate(made: HlsBuild, vectors: Sequence[Sequence[int]], seed: int) -> dic
 
     case = {
         "ports": [name for name, _ in made.ports],
+        "out": made.out,
         "vectors": vectors,
         "latency": made.latency_cycles,
+        "interval": made.initiation_interval,
         "seed": seed,
     }
     with tempfile.TemporaryDirectory(prefix="dovetail-hls-") as name:
@@ -162,7 +172,7 @@ def simulate(made: HlsBuild, vectors: Sequence[Sequence[int]], seed: int) -> dic
                     log_file=folder / "build.log",
                 )
                 runner.test(
-                    test_module=_BENCH,
+                    test_module=_BENCHES[find_kernel(str(made.provenance["kernel"])).stream],
                     hdl_toplevel=made.module,
                     build_dir=folder,
                     test_dir=folder,
@@ -187,19 +197,23 @@ def _last_line(folder: Path) -> str:
     return "no message"
 
 
-def judge(made: HlsBuild, expected: Sequence[int], seen: Mapping[str, Any]) -> tuple[str, ...]:
+def judge(
+    made: HlsBuild, triggers: Sequence[int], expected: Sequence[int], seen: Mapping[str, Any]
+) -> tuple[str, ...]:
     """What differs between a run and what it should have been, in words.
 
     Args:
         made: the build that ran.
+        triggers: which vector completes each result.
         expected: bit pattern of each result.
         seen: of `simulate`.
     """
-    accepted, results = seen["accepted"], seen["results"]
+    accepted, results, free = seen["accepted"], seen["results"], seen["free"]
     faults = []
-    if len(results) != len(expected) or len(accepted) != len(expected):
+    if len(results) != len(expected) or len(accepted) != seen["sent"]:
         faults.append(
-            f"{len(expected)} vectors to send, {len(accepted)} accepted, {len(results)} results"
+            f"{len(accepted)} of {seen['sent']} vectors accepted, "
+            f"{len(results)} of {len(expected)} results"
         )
     texts = [format(value, f"0{made.out_bits}b") for value in expected]
     pairs = zip(results, texts, strict=False)
@@ -207,11 +221,21 @@ def judge(made: HlsBuild, expected: Sequence[int], seen: Mapping[str, Any]) -> t
     if wrong:
         i, got, text = wrong[0]
         faults.append(f"{len(wrong)} results differ; result {i} is {got}, not {text}")
-    latencies = {end - begin for begin, (end, _) in zip(accepted, results, strict=False)}
-    if latencies - {made.latency_cycles}:
-        faults.append(f"latencies {sorted(latencies)}, reported {made.latency_cycles}")
-    ends = [end for end, _ in results[: len(expected) // 2]]
-    intervals = {after - before for before, after in itertools.pairwise(ends)}
-    if intervals - {made.initiation_interval}:
-        faults.append(f"intervals {sorted(intervals)}, reported {made.initiation_interval}")
+    if seen["unstable"]:
+        faults.append(f"{seen['unstable']} times a result changed while it waited")
+    latencies = {
+        end - accepted[trigger]
+        for trigger, (end, _) in zip(triggers, results, strict=False)
+        if trigger < min(free, len(accepted))
+    }
+    interval, latency = made.initiation_interval, made.latency_cycles
+    if interval > 1:
+        # Registers in front of the state take words at once and let them wait there.
+        latencies, accepted = {min(latencies, default=latency)}, accepted[latency:]
+        free -= latency
+    if latencies - {latency}:
+        faults.append(f"latencies {sorted(latencies)}, reported {latency}")
+    intervals = {after - before for before, after in itertools.pairwise(accepted[: max(free, 0)])}
+    if intervals - {interval}:
+        faults.append(f"intervals {sorted(intervals)}, reported {interval}")
     return tuple(faults)

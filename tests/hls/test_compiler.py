@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dovetail.errors import AcceleratorError, MissingExtraError, UnknownNameError
-from dovetail.hls import KERNELS, build
+from dovetail.hls import KERNELS, build, interpret
 
 NARROW = {"acc": 24, "multiplier": 15, "shift": 5, "out": 4}
 
@@ -70,6 +70,10 @@ def test_ports_and_modules_follow_parameters_and_lanes():
         ({"parameters": {"bits": 3}}, UnknownNameError, "parameter of kernel 'requantize' 'bits'"),
         ({"parameters": {"out": 1}}, AcceleratorError, "out 1: must be within 2 to 32"),
         ({"parameters": {"acc": 8, "multiplier": 4}}, AcceleratorError, "shift 6.* PRODUCT"),
+        ({"kernel": "softmax", "lanes": 2}, AcceleratorError, "is a stream: it has one lane"),
+        ({"kernel": "softmax", "clock_ps": 1500}, AcceleratorError, "raise clock_ps or interval$"),
+        ({"kernel": "softmax", "interval": 65}, AcceleratorError, "must be within 1 to 64"),
+        ({"interval": 2}, AcceleratorError, "interval 2: must be within 1 to 1"),
         ({"lanes": 0}, AcceleratorError, "0 lanes: must be within 1 to 64"),
         ({"stages": 0}, AcceleratorError, "0 stages: must be within 1 to 100"),
         ({"delay_model": "tsmc5"}, UnknownNameError, "known: asap7, sky130"),
@@ -82,6 +86,11 @@ def test_errors_say_what_to_change(options, kind, words):
     with pytest.raises(kind, match=words) as error:
         build(kernel, **options)
     assert "\n" not in str(error.value)
+
+
+def test_streams_are_not_interpreted():
+    with pytest.raises(AcceleratorError, match="is a stream"):
+        interpret("softmax", [[0]])
 
 
 def test_a_missing_compiler_names_its_extra(monkeypatch):

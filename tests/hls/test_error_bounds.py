@@ -30,6 +30,22 @@ def test_the_exponential_errs_by_7e_6_at_most(form):
     assert error.max() > 4e-6
 
 
+def test_softmax_s_sums_of_the_checked_rows():
+    values, table, (ends, words) = drawn("softmax", count=2000)
+    scores = table[:, 0] / 2.0 ** values["fraction"]
+    for begin, end, word in zip([0, *(np.array(ends[:-1]) + 1)], ends, words, strict=True):
+        row = scores[begin : end + 1]
+        inverse = (word & (2**25 - 1)) / 2.0**24
+        assert abs(inverse - 1 / np.exp(row - row.max()).sum()) < 1e-5
+
+
+def test_softmax_weights_err_by_8e_6_at_most():
+    values, table, results = drawn("softmax_weight")
+    x, largest, inverse = table.T
+    exact = np.exp((x - largest) / 2.0 ** values["fraction"]) * inverse / 2.0**24
+    assert 3e-6 < np.abs(results / 2.0**20 - exact).max() <= 7.8e-6 + 2**-21
+
+
 @pytest.mark.parametrize(
     ("form", "bound"),
     [({}, 9.8e-5), ({"width": 16, "fraction": 10}, 6e-4), ({"width": 12, "fraction": 8}, 2.1e-3)],
