@@ -76,6 +76,7 @@ def test_objectives_and_mappers():
     [
         (Request(mapper="greedy"), "unknown mapper 'greedy'"),
         (Request(objective="beauty"), "beauty"),
+        (Request(objective="energy"), "no energy is known"),
         (Request(schedule="fused"), "fpga family runs"),
         (Request(mappings={"stem.conv": "a nest"}), "leave out --mapping"),
     ],

@@ -118,6 +118,7 @@ def _dram(a: Accelerator, kind: str) -> str:
 
 
 def _parameters() -> dict[str, Table]:
+    from dovetail.arch.fpga import FpgaDataflow
     from dovetail.arch.spatial import SpatialArray
     from dovetail.arch.systolic import SystolicArray
 
@@ -131,9 +132,13 @@ def _parameters() -> dict[str, Table]:
     spatial = _words("parameter", "default", "legal", "meaning")
     for row in SpatialArray.parameters():
         spatial.add_row(*row)
+    fpga = _words("parameter", "default", "legal", "meaning")
+    for row in FpgaDataflow.parameters():
+        fpga.add_row(*row)
     return {
         "systolic arrays (family: systolic)": table,
         "spatial arrays (family: spatial); DIM is a dimension, M a memory": spatial,
+        "FPGA designs (family: fpga)": fpga,
     }
 
 

@@ -192,13 +192,18 @@ class FpgaFamily:
 
         Raises:
             AcceleratorError: if the design is illegal.
-            MappingError: if an operator has no node, the folding does not fit, or loop nests or
-                another schedule are asked for.
+            MappingError: if an operator has no node, the folding does not fit, or loop nests,
+                energy or another schedule are asked for.
             UnknownNameError: if objective or mapper are unknown.
         """
         check_legal(accelerator)
         request.only_serial(self.name)
         check_objective(request.objective)
+        if request.objective != "latency":
+            raise MappingError(
+                f"objective '{request.objective}': no energy is known of FPGA designs: fold for "
+                "latency"
+            )
         mapper = request.mapper or MAPPERS[0]
         if mapper not in MAPPERS:
             raise UnknownNameError("mapper", mapper, MAPPERS)

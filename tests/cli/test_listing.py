@@ -6,6 +6,7 @@ import pytest
 
 from dovetail.agents.base import names as agents
 from dovetail.arch import presets
+from dovetail.arch.fpga import FpgaDataflow
 from dovetail.arch.spatial import SpatialArray
 from dovetail.arch.systolic import SystolicArray
 from dovetail.networks.registry import names as networks
@@ -30,14 +31,16 @@ def test_everything_is_listed_and_fits_a_page(what: str) -> None:
     assert first == EXPECTED[what]
 
 
-def test_parameters_are_those_of_both_families() -> None:
+def test_parameters_are_those_of_every_family() -> None:
     out = succeed("list", "parameters")
     assert max(map(len, out.splitlines())) <= 120
     assert "…" not in out
     first = [line.split()[0] for line in out.splitlines() if line[:1] not in ("", " ", "─")]
     systolic = [field.name for field in SystolicArray.parameters()]
     spatial = [name for name, *_ in SpatialArray.parameters()]
-    assert first == ["systolic", "parameter", *systolic, "spatial", "parameter", *spatial]
+    fpga = [name for name, *_ in FpgaDataflow.parameters()]
+    both = ["systolic", "parameter", *systolic, "spatial", "parameter", *spatial]
+    assert first == [*both, "FPGA", "parameter", *fpga]
 
 
 def test_accelerators_have_a_title_and_their_peak() -> None:
