@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,36 +97,81 @@ def _pe_for(node: Node, pes: IntArray, simd: IntArray, targets: IntArray) -> Int
     return pes[np.minimum(found, len(pes) - 1)]
 
 
-def fit(pipeline: Pipeline, budget: dict[str, float], stream_bits: int = 36) -> Folding:
-    """The folding with the least interval of all that SetFolding makes and the budget holds.
+def cheapest(
+    pipeline: Pipeline, targets: IntArray, weights: Mapping[str, float], stream_bits: int = 36
+) -> tuple[IntArray, IntArray]:
+    """Of each layer the folding that needs no more cycles than a target and is cheapest.
 
-    Every target at which some node's folding changes is tried.
+    A layer that no folding brings to a target takes its fastest.
+
+    Args:
+        pipeline: what is folded.
+        targets: cycles, (n,).
+        weights: price of one of each resource.
+        stream_bits: widest weight stream of one output.
+
+    Returns:
+        `pe` and `simd` (n, compute nodes).
+    """
+    pe = np.empty((len(targets), len(pipeline.compute)), dtype=np.int64)
+    simd = np.empty_like(pe)
+    for position, i in enumerate(pipeline.compute):
+        node = pipeline.nodes[i]
+        grid = np.stack(
+            np.meshgrid(
+                pipeline.pe_choices[position], pipeline.simd_choices[position], indexing="ij"
+            )
+        )
+        use = pipeline.use_grid(position)
+        price = np.sum([weights[name] * use[name] for name in weights], axis=0)
+        legal = grid[1] == 1
+        if node.kind == "vector":
+            legal |= grid[0] == node.outputs
+        else:
+            legal |= pipeline.numbers.weight_bits * grid[1] <= stream_bits
+        cycles = node.cycles(grid[0][legal], grid[1][legal])
+        order = np.lexsort((price[legal], cycles))
+        cycles, price = cycles[order], price[legal][order]
+        # The cheapest of all that are as fast: where the running least of prices was last lowered.
+        lowered = np.append(True, price[1:] < np.minimum.accumulate(price)[:-1])
+        best = np.maximum.accumulate(np.where(lowered, np.arange(len(price)), 0))
+        chosen = best[np.maximum(np.searchsorted(cycles, targets, side="right") - 1, 0)]
+        pe[:, position], simd[:, position] = grid[:, legal][:, order][:, chosen]
+    return pe, simd
+
+
+def fit(pipeline: Pipeline, budget: dict[str, float], stream_bits: int = 36) -> Folding:
+    """The folding with the least interval that is found within a budget.
+
+    At every target at which some layer's folding changes, SetFolding is tried, and of each layer
+    the cheapest folding: by the sum of its shares of the budget, and by every resource alone, so
+    that the least interval is found where one resource is short.
 
     Raises:
         MappingError: if not even the least folding fits.
     """
+    places = [pipeline.nodes[i] for i in pipeline.compute]
     steps = [
-        node.cycles(pes[None, :], simds[:, None]).ravel()
-        for node, pes, simds in zip(
-            (pipeline.nodes[i] for i in pipeline.compute),
-            pipeline.pe_choices,
-            pipeline.simd_choices,
-            strict=True,
-        )
+        node.cycles(pes[:, None], simds[None, :]).ravel()
+        for node, pes, simds in zip(places, pipeline.pe_choices, pipeline.simd_choices, strict=True)
     ]
-    targets = np.unique(np.concatenate(steps)) + 1
-    pe, simd = set_folding(pipeline, targets, stream_bits, relax=False)
-    both, index = np.unique(np.concatenate([pe, simd], axis=1), axis=0, return_index=True)
-    pe, simd = both[:, : pe.shape[1]], both[:, pe.shape[1] :]
+    targets = np.unique(np.concatenate(steps))
+    shares = {name: 1 / max(limit, 1) for name, limit in budget.items()}
+    prices = [shares]
+    for short in budget:  # the others decide between equals
+        prices.append({n: share * (1 if n == short else 1e-6) for n, share in shares.items()})
+    tried = [set_folding(pipeline, targets + 1, stream_bits, relax=False)]
+    tried += [cheapest(pipeline, targets, price, stream_bits) for price in prices]
+    both = np.unique(np.concatenate([np.concatenate(t, axis=1) for t in tried]), axis=0)
+    pe, simd = np.split(both, 2, axis=1)
     costs = pipeline.costs(pe, simd)
     excess = costs.excess(budget)
     fits = np.flatnonzero(excess <= 0)
     if not len(fits):
         raise MappingError(_too_large(pipeline, costs, budget, int(np.argmin(excess))))
-    # Of foldings as fast, the one that uses the fewest LUTs and blocks.
-    size = sum(costs.totals[name] / max(budget[name], 1) for name in budget)
-    order = np.lexsort((index[fits], np.asarray(size)[fits], costs.interval[fits]))
-    best = int(fits[order[0]])
+    # Of foldings as fast, the one that uses least.
+    size = np.sum([costs.totals[name] * share for name, share in shares.items()], axis=0)
+    best = int(fits[np.lexsort((size[fits], costs.interval[fits]))[0]])
     return _single(pipeline, pe[best], simd[best])
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dovetail.arch.fpga import FpgaDataflow
 from dovetail.errors import MappingError
-from dovetail.mappers.fpga.folding import fit, fold, set_folding
+from dovetail.mappers.fpga.folding import cheapest, fit, fold, set_folding
 from dovetail.mappers.fpga.lowering import lower
 from dovetail.networks.registry import load_network
 from dovetail.sim.fpga.pipeline import RESOURCES, Node, Pipeline
@@ -113,12 +113,69 @@ def test_a_smaller_budget_is_never_faster(resnet8):
     assert intervals[0] > intervals[-1]
 
 
-def test_the_fit_is_the_best_of_all_targets(resnet8):
-    best = fit(resnet8, ZCU102.budget).costs.interval.item()
+@pytest.mark.parametrize("stream_bits", [36, 4096])
+def test_the_fit_is_never_slower_than_finns_folding_for_any_target(resnet8, stream_bits):
+    best = fit(resnet8, ZCU102.budget, stream_bits).costs.interval.item()
     targets = np.unique(np.geomspace(100, 10**7, 300).astype(np.int64))
-    pe, simd = set_folding(resnet8, targets, relax=False)
+    pe, simd = set_folding(resnet8, targets, stream_bits, relax=False)
     costs = resnet8.costs(pe, simd)
-    assert best == costs.interval[costs.excess(ZCU102.budget) <= 0].min()
+    assert best <= costs.interval[costs.excess(ZCU102.budget) <= 0].min()
+
+
+SMALL = (
+    Node("wide", "wide", "matrix", 12, 18, 40),
+    Node("wise", "wise", "vector", 8, 9, 30),
+    Node("last", "last", "matrix", 6, 12, 20),
+)
+
+
+def every(pipeline):
+    """All lawful foldings of a small pipeline."""
+    axes = [
+        v for pair in zip(pipeline.pe_choices, pipeline.simd_choices, strict=True) for v in pair
+    ]
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes)], axis=1)
+    pe, simd = grid[:, 0::2], grid[:, 1::2]
+    lawful = pipeline.whole_channels(pe, simd) == 0
+    return pe[lawful], simd[lawful]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(["lut", "dsp"]), st.integers(20, 400), st.sampled_from([2, 8]))
+def test_where_one_resource_is_short_the_fit_is_the_best_of_all_foldings(name, tenths, bits):
+    numbers = Numbers(bits, bits, bits, multipliers=name)
+    pipeline = Pipeline("p", SMALL, numbers)
+    costs = pipeline.costs(*every(pipeline))
+    # From a little more than the least that any folding takes.
+    budget = {**FREE, name: (costs.totals[name].min() + 1) * tenths / 10}
+    lawful = costs.excess(budget) <= 0
+    if not lawful.any():
+        return
+    assert fit(pipeline, budget, 4096).costs.interval.item() == costs.interval[lawful].min()
+
+
+def test_cheapest_is_what_trying_all_finds():
+    pipeline = Pipeline("p", SMALL, Numbers(4, 4, 4, multipliers="dsp"))
+    prices = {"lut": 1.0, "dsp": 50.0, "bram18": 300.0, "uram": 0.0}
+    targets = np.array([1, 50, 333, 1000, 2500, 10**6])
+    pe, simd = cheapest(pipeline, targets, prices, 36)
+    for position, node in enumerate(SMALL):
+        use = pipeline.use_grid(position)
+        price = sum(prices[name] * use[name] for name in prices)
+        for row, target in enumerate(targets):
+            legal = {
+                (p, s): (int(node.cycles(p, s)), price[i, j])
+                for i, p in enumerate(pipeline.pe_choices[position].tolist())
+                for j, s in enumerate(pipeline.simd_choices[position].tolist())
+                if s == 1 or (p == node.outputs if node.kind == "vector" else 4 * s <= 36)
+            }
+            chosen = legal[int(pe[row, position]), int(simd[row, position])]
+            meets = [cost for taken, cost in legal.values() if taken <= target]
+            if meets:
+                assert chosen[0] <= target
+                assert chosen[1] == min(meets)
+            else:
+                assert chosen[0] == min(taken for taken, _ in legal.values())
 
 
 def test_followers_keep_up_with_the_slowest_compute_node(resnet8):
