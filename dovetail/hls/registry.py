@@ -25,6 +25,17 @@ KERNELS = {
             ),
         ),
         Kernel(
+            "linear",
+            "unified linear unit: a tile of a matrix-vector product per cycle",
+            (
+                Parameter("inputs", 16, 1, 32, "elements of a tile of the vector"),
+                Parameter("outputs", 16, 1, 32, "sums"),
+                Parameter("bits", 8, 2, 16, "bits of an element and of a weight"),
+                Parameter("acc", 32, 8, 48, "bits of a sum"),
+            ),
+            stream=True,
+        ),
+        Kernel(
             "lmul",
             "L-Mul: a floating-point product by one integer addition",
             (

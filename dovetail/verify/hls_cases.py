@@ -3,73 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from dovetail.ir.space import IntArray
 from dovetail.sim.special.exponential import exponential
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
 from dovetail.sim.special.lmul import lmul
 from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
-from dovetail.sim.special.softmax import softmax_rows, softmax_weights
+from dovetail.sim.special.softmax import softmax_weights
 from dovetail.sim.values import requantize
-
-Values = Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """How a kernel is checked.
-
-    Attributes:
-        forms: parameters to check it with; an empty form is the defaults.
-        vectors: (parameters, generator, count) -> (count, arguments) integers, corners first.
-        reference: (parameters, vectors) -> (count,) results as numbers.
-    """
-
-    forms: tuple[dict[str, int], ...]
-    vectors: Callable[[Values, Generator, int], IntArray]
-    reference: Callable[[Values, IntArray], IntArray]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamCheck:
-    """How a kernel with channels is checked.
-
-    Attributes:
-        forms: parameters to check it with; an empty form is the defaults.
-        vectors: (parameters, generator, count) -> (count, fields) integers, corners first.
-        words: (parameters, vectors) -> what the channel in carries, one word per vector.
-        reference: (parameters, vectors) -> which vector completes each result, and the words of the
-            channel out.
-    """
-
-    forms: tuple[dict[str, int], ...]
-    vectors: Callable[[Values, Generator, int], IntArray]
-    words: Callable[[Values, IntArray], list[int]]
-    reference: Callable[[Values, IntArray], tuple[list[int], list[int]]]
-
-
-def as_bits(values: NDArray[Any], width: int) -> NDArray[np.object_]:
-    """Two's complement patterns of at most 64 bits, as Python integers."""
-    mask = (1 << width) - 1
-    return np.array([int(value) & mask for value in values.tolist()], dtype=object)
-
-
-def signed_corners(bits: int) -> tuple[int, ...]:
-    """Numbers around zero and both ends of a signed format."""
-    top = 1 << (bits - 1)
-    return tuple(sorted({-top, -top + 1, -1, 0, 1, top - 2, top - 1}))
-
-
-def _stack(corners: Iterable[tuple[int, ...]], random: IntArray, count: int) -> IntArray:
-    first = np.array(list(corners), dtype=np.int64)
-    return np.concatenate([first, random])[:count]
+from dovetail.verify.hls_checks import Check, StreamCheck, Values, signed_corners, stack
+from dovetail.verify.hls_streams import STREAMS
 
 
 def _quantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
@@ -83,7 +29,7 @@ def _quantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     whole = rng.integers(-(1 << (out - 1)), 1 << (out - 1), len(drop))
     near = (whole << drop) + (1 << (drop - 1)) + rng.integers(-1, 2, len(drop))
     x[::2] = np.clip(near, -top, top - 1)
-    return _stack(corners, np.stack([x, shifts], axis=1), count)
+    return stack(corners, np.stack([x, shifts], axis=1), count)
 
 
 def _quantize(values: Values, vectors: IntArray) -> IntArray:
@@ -108,7 +54,7 @@ def _requantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     inside = sized[::2].astype(np.int64) - out + rng.integers(0, 3, len(sized[::2]))
     shifts[::2] = np.clip(inside, 0, top)
     zeros = rng.integers(-(2 ** (out - 1)), 2 ** (out - 1), count)
-    return _stack(corners, np.stack([accs, multipliers, shifts, zeros], axis=1), count)
+    return stack(corners, np.stack([accs, multipliers, shifts, zeros], axis=1), count)
 
 
 def _requantize(values: Values, vectors: IntArray) -> IntArray:
@@ -123,7 +69,7 @@ def _exponential_vectors(values: Values, rng: Generator, count: int) -> IntArray
     corners = [(t,) for t in (0, 1, 2, some - 1, top // 2, top - 2, top - 1)]
     t = rng.integers(0, top, count)
     t[::2] = rng.integers(0, some, len(t[::2]))
-    return _stack(corners, t[:, None], count)
+    return stack(corners, t[:, None], count)
 
 
 def _exponential(values: Values, vectors: IntArray) -> IntArray:
@@ -140,7 +86,7 @@ def _gelu_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     corners = [x for x in (*signed_corners(width), *near) if -top <= x < top]
     x = rng.integers(-top, top, count)
     x[::2] = rng.integers(-last, last, len(x[::2]))
-    return _stack(((x,) for x in corners), x[:, None], count)
+    return stack(((x,) for x in corners), x[:, None], count)
 
 
 def _gelu(values: Values, vectors: IntArray) -> IntArray:
@@ -157,42 +103,12 @@ def _lmul_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     pairs = rng.integers(0, 1 << (fields + 1), (count, 2))
     middle = one + rng.integers(-(one >> 1), one >> 1, (count, 2), endpoint=True)
     pairs[::2] = middle[::2] | pairs[::2] & (1 << fields)
-    return _stack(corners, pairs, count)
+    return stack(corners, pairs, count)
 
 
 def _lmul(values: Values, vectors: IntArray) -> IntArray:
     x, y = vectors.T
     return lmul(x, y, values["exponent"], values["mantissa"], bool(values["finite"]))
-
-
-def _softmax_vectors(values: Values, rng: Generator, count: int) -> IntArray:
-    """Rows of 1 to 20 scores with a mark at the last: ends of the format, ramps, then any."""
-    bits, fraction = values["width"], values["fraction"]
-    top, unit = 1 << (bits - 1), 1 << fraction
-    rows = [[-top], [top - 1, -top], [-top, top - 1], [0] * 8, list(range(0, 20 * unit, unit))]
-    rows += [[-x for x in rows[-1]], [x // 2 for x in rows[-1]]]
-    scores = sum(len(row) for row in rows)
-    while scores < count:
-        size = min(int(rng.integers(1, 21)), 1 << values["length"])
-        spread = min(unit << int(rng.integers(0, 4)), top)
-        rows.append(rng.integers(-spread, spread, size).tolist())
-        scores += size
-    pairs = [(x, int(i == len(row) - 1)) for row in rows for i, x in enumerate(row)]
-    return np.clip(np.array(pairs[:count], dtype=np.int64), -top, top - 1)
-
-
-def _softmax_words(values: Values, vectors: IntArray) -> list[int]:
-    scores = as_bits(vectors[:, 0], values["width"]).tolist()
-    return [score << 1 | last for score, last in zip(scores, vectors[:, 1].tolist(), strict=True)]
-
-
-def _softmax(values: Values, vectors: IntArray) -> tuple[list[int], list[int]]:
-    ends = np.flatnonzero(vectors[:, 1])
-    words = []
-    for begin, end in zip([0, *(ends[:-1] + 1)], ends, strict=True):
-        largest, inverse = softmax_rows(vectors[None, begin : end + 1, 0], values["fraction"])
-        words.append(int(as_bits(largest, values["width"])[0]) << 25 | int(inverse[0]))
-    return ends.tolist(), words
 
 
 def _weight_vectors(values: Values, rng: Generator, count: int) -> IntArray:
@@ -203,7 +119,7 @@ def _weight_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     distance = rng.integers(0, min(12 << values["fraction"], 2 * top), count)
     scores = np.maximum(largest - distance, -top)
     inverse = (1 << 24) // rng.integers(1, 64, count)
-    return _stack(corners, np.stack([scores, largest, inverse], axis=1), count)
+    return stack(corners, np.stack([scores, largest, inverse], axis=1), count)
 
 
 def _weight(values: Values, vectors: IntArray) -> IntArray:
@@ -212,6 +128,7 @@ def _weight(values: Values, vectors: IntArray) -> IntArray:
 
 
 CHECKS: dict[str, Check | StreamCheck] = {
+    **STREAMS,
     "exponential": Check(
         ({}, {"width": 24, "fraction": 20}, {"width": 14, "fraction": 7}),
         _exponential_vectors,
@@ -243,12 +160,6 @@ CHECKS: dict[str, Check | StreamCheck] = {
         ({}, {"acc": 24, "multiplier": 15, "shift": 5, "out": 4}),
         _requantize_vectors,
         _requantize,
-    ),
-    "softmax": StreamCheck(
-        ({}, {"width": 12, "fraction": 6, "length": 8}),
-        _softmax_vectors,
-        _softmax_words,
-        _softmax,
     ),
     "softmax_weight": Check(({}, {"width": 20, "fraction": 12}), _weight_vectors, _weight),
 }

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from dovetail.errors import MissingExtraError, MissingToolError, ToolError
 from dovetail.hls import HlsBuild, build, find_kernel
-from dovetail.verify.hls_cases import CHECKS, StreamCheck, as_bits
+from dovetail.verify.hls_cases import CHECKS
+from dovetail.verify.hls_checks import StreamCheck, as_bits
 
 _BENCHES = {False: "dovetail.verify.hls_bench", True: "dovetail.verify.hls_stream_bench"}
 

@@ -30,6 +30,18 @@ def test_the_exponential_errs_by_7e_6_at_most(form):
     assert error.max() > 4e-6
 
 
+def test_the_linear_unit_is_exact_while_sums_fit():
+    values, table, (ends, words) = drawn("linear", count=60)
+    inputs, outputs, acc = values["inputs"], values["outputs"], values["acc"]
+    x = table[:, :inputs].astype(np.float64)
+    w = table[:, inputs:-1].reshape(-1, outputs, inputs)
+    totals = np.cumsum(np.einsum("ti,toi->to", x, w), axis=0)[ends]
+    exact = np.diff(totals, axis=0, prepend=np.zeros((1, outputs)))
+    for word, sums in zip(words, exact, strict=True):
+        fields = [word >> (acc * o) & (2**acc - 1) for o in range(outputs)]
+        assert fields == [int(total) % 2**acc for total in sums]
+
+
 def test_softmax_s_sums_of_the_checked_rows():
     values, table, (ends, words) = drawn("softmax", count=2000)
     scores = table[:, 0] / 2.0 ** values["fraction"]

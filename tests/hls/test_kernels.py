@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dovetail.hls import KERNELS, build, interpret
-from dovetail.verify.hls_cases import CHECKS, as_bits
+from dovetail.verify.hls_cases import CHECKS
+from dovetail.verify.hls_checks import as_bits
 from dovetail.verify.hls_run import judge, simulate, verify_kernel
 from tests.rtl.icarus import require_icarus
 
