@@ -52,6 +52,13 @@ def test_what_is_used_is_within_the_budget(mapped):
     assert all(mapped.used[name] <= DESIGN.budget[name] for name in mapped.used)
 
 
+def test_the_note_says_how_often_and_with_what(mapped):
+    assert mapped.note() == (
+        "an inference every 16,384 cycles (12,207 per second) with "
+        "40,022 LUT (15%), 97 BRAM18 (5%) of the XCZU9EG"
+    )
+
+
 def test_the_host_does_what_has_no_node(mapped):
     last = mapped.report().operators[-1]
     assert (last.name, last.engine, last.cycles) == ("softmax", "host", 0)

@@ -122,12 +122,15 @@ def summary(report: Report) -> str:
     )
     stalls = sum(total["stall_cycles"].values())
     traffic = sum(total["dram_bytes"].values())
+    # FPGA designs state neither energy nor area.
+    energy = f"{engineering(report.energy_pj * 1e-12, 'J')}: {shares}\n" if shares else ""
+    area = f"; {report.area_mm2:.3g} mm2" if report.area_mm2 else ""
     return (
         f"{report.cycles:,} cycles = {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz "
         f"({report.fidelity}), {stalls / max(1, report.cycles):.0%} of them stalls\n"
-        f"{engineering(report.energy_pj * 1e-12, 'J')}: {shares}\n"
+        f"{energy}"
         f"{engineering(report.macs, 'MAC')}, utilization {total['utilization']:.1%}; "
-        f"{engineering(traffic, 'B')} of DRAM traffic; {report.area_mm2:.3g} mm2\n"
+        f"{engineering(traffic, 'B')} of DRAM traffic{area}\n"
         f"{_engines(report)}"
     )
 

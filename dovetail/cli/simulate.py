@@ -173,8 +173,8 @@ def simulate_command(
     if "-" not in (json_path, csv_path):
         show(*report_table(report, top, console().width))
         print(f"\n{summary(report)}\n{deployment(net, chosen)}")
-        if schedule == "cosma":
-            print(mapped.note())  # type: ignore[attr-defined]  # that of MappedResident
+        if note := getattr(mapped, "note", None):
+            print(note())
 
 
 def _mappings(path: str, network: Network, accelerator: Accelerator) -> dict[str, Mapping]:

@@ -85,6 +85,20 @@ class MappedFpga:
             makespan_cycles=self._critical_path(),
         )
 
+    def note(self) -> str:
+        """A line on the throughput and what it takes of the device."""
+        device = self.accelerator.device
+        rate = self.accelerator.clock_mhz * 1e6 / self.interval_cycles
+        shares = ", ".join(
+            f"{count:,} {name.upper()} ({count / getattr(device, name):.0%})"
+            for name, count in self.used.items()
+            if count
+        )
+        return (
+            f"an inference every {self.interval_cycles:,} cycles ({rate:,.0f} per second) with "
+            f"{shares} of the {device.part}"
+        )
+
     def _critical_path(self) -> int:
         """Cycles of the longest path, each node waiting for the whole output of the one before it.
 
