@@ -26,7 +26,8 @@ class Incumbent:
         time_limit_s: after which `expired` holds; None for no limit.
 
     Attributes:
-        best: the best mapping, None before a valid one was seen.
+        best: the best mapping, None before a valid one was seen; of mappings with equal cycles
+            the one of least energy.
         value: of `best`; infinite without one.
         looked_at: mappings that were evaluated.
     """
@@ -37,6 +38,7 @@ class Incumbent:
         self._end = math.inf if time_limit_s is None else time.monotonic() + time_limit_s
         self.best: Point | None = None
         self.value = math.inf
+        self._other = math.inf
         self.looked_at = 0
 
     @property
@@ -63,9 +65,12 @@ class Incumbent:
         values: FloatArray = value_of(batch.cycles, batch.energy_pj, self._objective)
         values = np.where(batch.valid, values, np.inf)
         self.looked_at += len(points)
-        if len(values) and values.min() < self.value:
-            self.value = float(values.min())
-            self.best = points[int(values.argmin())]
+        # At equal cycles the least energy, else at equal values the fewest cycles.
+        other = batch.energy_pj if self._objective == "latency" else batch.cycles
+        for i in np.lexsort((other, values))[:1].tolist():
+            if np.isfinite(values[i]) and (values[i], other[i]) < (self.value, self._other):
+                self.value, self._other = float(values[i]), float(other[i])
+                self.best = points[i]
         return values
 
     def found(self, *, interrupted: bool = False) -> Found:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 
+import numpy as np
 import pytest
 
 from dovetail.errors import MappingError, UnknownNameError
@@ -13,10 +15,11 @@ from dovetail.ir.operator import Access, Affine, Einsum
 from dovetail.mappers import anytime, spatial
 from dovetail.mappers.found import OBJECTIVES, Found, value_of
 from dovetail.mappers.genetic import genetic_mapping
+from dovetail.mappers.mapspace import Mapspace
 from dovetail.mappers.milp import milp_mapping
 from dovetail.mappers.random_search import random_mapping
 from dovetail.mappers.spatial import find_mapping
-from dovetail.sim.nest import analyse, faults
+from dovetail.sim.nest import analyse, analyse_batch, faults
 from tests.mappers.spatial_cases import array, layer
 
 
@@ -56,6 +59,22 @@ def test_more_samples_are_never_worse() -> None:
         random_mapping(layer(), array(), "energy", seed=2, samples=n).value for n in (10, 100, 500)
     ]
     assert values == sorted(values, reverse=True)
+
+
+def test_of_equal_latencies_the_one_of_least_energy_is_taken() -> None:
+    free = {"read_bits_per_cycle": math.inf, "write_bits_per_cycle": math.inf}
+    stores = tuple(replace(store, **free) for store in array().stores)
+    space = Mapspace(layer(), array(stores=stores))
+    rng = np.random.default_rng(0)
+    points = [space.draw(rng) for _ in range(400)]
+    cost = analyse_batch(space.einsum, space.accelerator, space.encode(points))
+    least = cost.energy_pj[cost.cycles == cost.cycles.min()]
+    assert len(least) > 1
+    for batches in ([points], [points[:200], points[200:]]):
+        incumbent = anytime.Incumbent(space, "latency")
+        for batch in batches:
+            incumbent.evaluate(batch)
+        assert incumbent.found().cost.energy_pj == pytest.approx(least.min())
 
 
 def test_generations_improve_on_the_first() -> None:
