@@ -25,6 +25,25 @@ KERNELS = {
             ),
         ),
         Kernel(
+            "layernorm",
+            "layer normalization: sum and inverse deviation of rows, in one pass",
+            (
+                Parameter("width", 16, 4, 16, "bits of an element"),
+                Parameter("count", 192, 2, 4096, "elements of a row"),
+            ),
+            stream=True,
+        ),
+        Kernel(
+            "layernorm_scale",
+            "(count x - S) / sqrt(V): an element under what layernorm gives",
+            (
+                Parameter("width", 16, 4, 16, "bits of an element"),
+                Parameter("count", 192, 2, 4096, "elements of a row"),
+                Parameter("out", 16, 4, 32, "bits of the result"),
+                Parameter("fraction", 8, 0, 16, "how many of them are fractional"),
+            ),
+        ),
+        Kernel(
             "linear",
             "unified linear unit: a tile of a matrix-vector product per cycle",
             (

@@ -10,12 +10,13 @@ from numpy.random import Generator
 from dovetail.ir.space import IntArray
 from dovetail.sim.special.exponential import exponential
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
+from dovetail.sim.special.layernorm import layernorm_rows, layernorm_scale
 from dovetail.sim.special.lmul import lmul
 from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
 from dovetail.sim.special.softmax import softmax_weights
 from dovetail.sim.values import requantize
 from dovetail.verify.hls_checks import Check, StreamCheck, Values, signed_corners, stack
-from dovetail.verify.hls_streams import STREAMS
+from dovetail.verify.hls_streams import STREAMS, layernorm_elements
 
 
 def _quantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
@@ -93,6 +94,19 @@ def _gelu(values: Values, vectors: IntArray) -> IntArray:
     return gelu(vectors[:, 0], values["fraction"])
 
 
+def _scale_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    """Two elements of each of many rows, with what the row gives."""
+    x = layernorm_elements(values, rng, -(-count // 2))
+    total, inverse = layernorm_rows(x)
+    picked = [np.stack([x[:, i], total, inverse], axis=1) for i in (0, 1)]
+    return np.concatenate(picked)[:count]
+
+
+def _scale(values: Values, vectors: IntArray) -> IntArray:
+    x, total, inverse = vectors.T
+    return layernorm_scale(x, total, inverse, values["count"], values["fraction"], values["out"])
+
+
 def _lmul_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     """Pairs of special and extreme numbers, then random ones, half of them of middle exponents."""
     mantissa, fields = values["mantissa"], values["exponent"] + values["mantissa"]
@@ -136,6 +150,9 @@ CHECKS: dict[str, Check | StreamCheck] = {
     ),
     "gelu": Check(
         ({}, {"width": 16, "fraction": 10}, {"width": 12, "fraction": 8}), _gelu_vectors, _gelu
+    ),
+    "layernorm_scale": Check(
+        ({}, {"width": 8, "count": 12, "out": 20, "fraction": 12}), _scale_vectors, _scale
     ),
     "lmul": Check(
         (

@@ -99,7 +99,7 @@ def verify_kernel(
     Args:
         kernel: its name.
         parameters: values by name; the others have their defaults.
-        transactions: argument vectors to send; corners come first.
+        transactions: argument vectors to send, corners first; more where a stream's rows need them.
         lanes: scalars of each argument per vector.
         seed: of the random vectors and of the gaps between them.
         options: of `dovetail.hls.build`: clock, stages, delay model.
@@ -111,6 +111,10 @@ def verify_kernel(
     made = build(kernel, parameters, lanes=lanes, **options)
     rng = np.random.default_rng(seed)
     check = CHECKS[kernel]
+    if isinstance(check, StreamCheck):
+        # Three whole rows, of which one meets no stall.
+        least = 3 * made.parameters.get("count", 1) + 4 * made.latency_cycles
+        transactions = max(transactions, least)
     scalars = check.vectors(made.parameters, rng, transactions * lanes)
     widths = [width // lanes for _, width in made.ports]
     if isinstance(check, StreamCheck):
@@ -229,6 +233,8 @@ def judge(
         for trigger, (end, _) in zip(triggers, results, strict=False)
         if trigger < min(free, len(accepted))
     }
+    if not latencies:
+        faults.append("no result came while nothing stalled, so that no latency is known")
     interval, latency = made.initiation_interval, made.latency_cycles
     if interval > 1:
         # Registers in front of the state take words at once and let them wait there.

@@ -6,9 +6,45 @@ import numpy as np
 from numpy.random import Generator
 
 from dovetail.ir.space import IntArray
+from dovetail.sim.special.layernorm import layernorm_rows
 from dovetail.sim.special.softmax import softmax_rows
 from dovetail.sim.values import matmul_int
 from dovetail.verify.hls_checks import StreamCheck, Values, as_bits, packed
+
+
+def layernorm_elements(values: Values, rng: Generator, rows: int) -> IntArray:
+    """Rows (rows, count): without deviation, of both ends, with one element aside, then any."""
+    count, top = values["count"], 1 << (values["width"] - 1)
+    spread = np.maximum(top >> rng.integers(0, values["width"] - 1, (rows, 1)), 1)
+    middle = rng.integers(-top, top, (rows, 1))
+    x = np.clip(middle + rng.integers(-spread, spread + 1, (rows, count)), -top, top - 1)
+    corners = [
+        np.full(count, top - 1),
+        np.full(count, -top),
+        np.where(np.arange(count) % 2, -top, top - 1),
+    ]
+    corners.append(np.where(np.arange(count) == 1, 1, 0))
+    x[: len(corners)] = corners[:rows]
+    return x
+
+
+def _layernorm_vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    rows = -(-count // values["count"])
+    return layernorm_elements(values, rng, rows).reshape(-1, 1)[:count]
+
+
+def _layernorm_words(values: Values, vectors: IntArray) -> list[int]:
+    words: list[int] = as_bits(vectors[:, 0], values["width"]).tolist()
+    return words
+
+
+def _layernorm(values: Values, vectors: IntArray) -> tuple[list[int], list[int]]:
+    count = values["count"]
+    rows = len(vectors) // count
+    total, inverse = layernorm_rows(vectors[: rows * count, 0].reshape(rows, count))
+    sums = as_bits(total, values["width"] + 12).tolist()
+    words = [(s << 48) | i for s, i in zip(sums, inverse.tolist(), strict=True)]
+    return [count * (row + 1) - 1 for row in range(rows)], words
 
 
 def _linear_vectors(values: Values, rng: Generator, count: int) -> IntArray:
@@ -74,6 +110,9 @@ def _softmax(values: Values, vectors: IntArray) -> tuple[list[int], list[int]]:
 
 
 STREAMS = {
+    "layernorm": StreamCheck(
+        ({}, {"width": 8, "count": 12}), _layernorm_vectors, _layernorm_words, _layernorm
+    ),
     "linear": StreamCheck(
         ({}, {"inputs": 4, "outputs": 3, "bits": 8, "acc": 16}),
         _linear_vectors,

@@ -8,6 +8,7 @@ import pytest
 from dovetail.hls import KERNELS
 from dovetail.sim.special.lmul import offset_bits
 from dovetail.verify.hls_cases import CHECKS
+from dovetail.verify.hls_streams import layernorm_elements
 
 
 def drawn(kernel, form=None, count=20000):
@@ -40,6 +41,21 @@ def test_the_linear_unit_is_exact_while_sums_fit():
     for word, sums in zip(words, exact, strict=True):
         fields = [word >> (acc * o) & (2**acc - 1) for o in range(outputs)]
         assert fields == [int(total) % 2**acc for total in sums]
+
+
+@pytest.mark.parametrize("form", [{}, {"width": 8, "count": 12, "out": 20, "fraction": 12}])
+def test_normalized_elements_err_by_the_root_s_last_bit_and_half_a_unit(form):
+    values, _, results = drawn("layernorm_scale", form, count=2000)
+    rows = layernorm_elements(values, np.random.default_rng(7), 1000)
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((centred**2).mean(axis=1))
+    exact = centred / np.where(deviation > 0, deviation, 1)[:, None]
+    exact = np.concatenate([exact[:, 0], exact[:, 1]])
+    root = np.maximum(16 * values["count"] * np.tile(deviation, 2), 1)
+    unit = 2.0 ** -values["fraction"]
+    error = np.abs(results * unit - exact)
+    assert (error <= np.abs(exact) * (1 / root + root * 2.0**-47) * 1.01 + unit / 2).all()
+    assert error[np.abs(exact) < 4].max() > 0.45 * unit
 
 
 def test_softmax_s_sums_of_the_checked_rows():

@@ -45,7 +45,7 @@ def test_verilog_equals_the_reference_at_the_reported_latency_and_interval(kerne
     require_icarus()
     outcome = verify_kernel(kernel, form, transactions=200)
     assert outcome.faults == ()
-    assert outcome.transactions == 200
+    assert outcome.transactions >= 200
     assert outcome.initiation_interval == 1
 
 
