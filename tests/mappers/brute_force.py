@@ -36,6 +36,19 @@ def factorings(count: int) -> set[tuple[int, ...]]:
     return {tuple(sorted((f, *rest))) for f in firsts for rest in factorings(count // f)}
 
 
+def totals(least: int) -> list[int]:
+    """What the loops in time of a rank may multiply to: see the package."""
+    if max(primes(least), default=1) <= 7:
+        return [least]
+    found, most = [], 0
+    for total in range(least, max(least + 1, least * 21 // 20) + 1):
+        divisors = sum(total % d == 0 for d in range(1, total + 1))
+        if divisors > most:
+            found.append(total)
+            most = divisors
+    return found
+
+
 def nests(temporal: list[int], composite: bool) -> Iterator[Loops]:
     """Orders of all loops, outermost first; of prime counts only unless `composite`."""
     ways = [
@@ -79,8 +92,8 @@ def batches(einsum: Einsum, accelerator: SpatialArray, composite: bool) -> Itera
     """All mappings of the mapspace, one batch per spatial choice and loop nest."""
     extents = np.array([extent for _, extent in einsum.ranks])
     for spread in spreads(einsum, accelerator):
-        temporal = -(-extents // spread.prod(axis=0))
-        for nest in nests([int(e) for e in temporal], composite):
+        temporal = itertools.product(*(totals(int(e)) for e in -(-extents // spread.prod(axis=0))))
+        for nest in itertools.chain(*(nests(list(some), composite) for some in temporal)):
             options = [np.array(list(keeps(accelerator, e, len(nest)))) for e in OPERANDS]
             picks = np.indices([len(e) for e in options]).reshape(3, -1)
             kept = np.stack([e[i] for e, i in zip(options, picks, strict=True)], axis=1)

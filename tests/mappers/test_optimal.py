@@ -103,8 +103,8 @@ def test_finds_the_optimum_of_all_mappings(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_labels_change_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dovetail.mappers.optimal.mapper.SHORT", 1)
-    monkeypatch.setattr("dovetail.mappers.optimal.mapper.STRIDE", 7)
+    monkeypatch.setattr("dovetail.mappers.optimal.family.SHORT", 1)
+    monkeypatch.setattr("dovetail.mappers.optimal.family.STRIDE", 7)
     compare(LAYERS[seed % len(LAYERS)], draw(np.random.default_rng(100 + seed)))
 
 

@@ -27,13 +27,13 @@ def test_costs_of_all_cuts_equal_the_analysis(seed: int) -> None:
     serves = np.array([[d in store.serves for d in names] for store in array.stores])
     choices = spatial_choices(einsum, array)
     counts = choices[seed % len(choices)]
-    temporal = choice.temporal_extents(extents, counts)
+    temporal = -(-extents // counts.prod(axis=0))
     lattice, points = axes(temporal)
     sizes = choice.room(
         lattice, points, p.edges, p.stores, p.terms, len(extents), p.movable, p.criteria
     )
     _, vectors, made, _ = choice.opened(
-        tables.EDP, extents, counts, serves, array.mac_pj, p.edges, p.stores, p.terms, p.relevant,
+        tables.EDP, temporal, counts, serves, array.mac_pj, p.edges, p.stores, p.terms, p.relevant,
         p.bits, p.sum_bits, p.reads_zeros, p.port_criterion, p.criteria, p.slots, p.movable,
         np.empty(sum(sizes[:3])), np.empty(sizes[3], np.int64),
     )  # fmt: skip

@@ -6,8 +6,10 @@ The mapspace of an operator on an accelerator is everything below, each choice f
 - *spatial*: per dimension of the array counts of one or more of the ranks in `unrolls`, with a
   product of at most its size. A count need not divide: in time ceil(extent / spatial) remains. Of
   counts with the same remainder in time only the smallest is looked at, as none can be better;
-- *temporal*: every way to write what remains of every rank as an ordered product, and every order
-  of all these loops (padding beyond the ceil is outside of the mapspace);
+- *totals*: of every rank ceil(extent / spatial) in time or, if that has a prime factor above 7, one
+  of the totals up to 5 % above it (or one above it) that have more divisors than all smaller ones
+  from it on: 197 or 198, 127, 128 or 132. Other padding is outside of the mapspace;
+- *temporal*: every way to write the totals as ordered products, and every order of all these loops;
 - *keeps*: for every operand and store that keeps it any place in the nest, in the order of the
   hierarchy, each operand at its own.
 
@@ -17,10 +19,11 @@ cut (and for `sliding` stores on the one loop above it). The cuts of a nest are 
 of which each divides the next; so a mapping is a chain, the order of loops between two cuts does
 not matter, and the search assigns cuts from the inside out:
 
-- `lattice`, `tables`, `slides`: all cuts of a spatial choice and their costs;
+- `unrolling`, `padding`: spatial counts and totals, together a choice;
+- `lattice`, `tables`, `slides`: all cuts of a choice and their costs;
 - `bounds`: dynamic programming over (cuts placed, vector) gives what the others cost at least,
   exactly if no store is short of room and the objective is one sum;
-- `screen`: bounds of spatial choices, refined from the best on only as far as needed;
+- `screen`, `explore`: bounds of choices, refined from the best on only as far as needed;
 - `search`: depth first over the cuts, in rounds of growing slack, with dominated nodes left out.
 
 Equal mappings are not searched for a second objective: which of them is returned is left open, but

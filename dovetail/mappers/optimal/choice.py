@@ -51,18 +51,6 @@ def served(choice, serves, summed):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def temporal_extents(extents, choice):  # type: ignore[no-untyped-def]
-    """What remains in time of every rank."""
-    result = np.empty(extents.size, np.int64)
-    for rank in range(extents.size):
-        spread = 1
-        for d in range(choice.shape[0]):
-            spread *= choice[d, rank]
-        result[rank] = -(-extents[rank] // spread)
-    return result
-
-
-@kernel
 def room(lattice, count, edges, stores, terms, ranks, movable, criteria):  # type: ignore[no-untyped-def]
     """Reals and whole numbers that `opened` and `all_remaining` need, the latter's apart."""
     boundaries = movable[0] + movable[1] + movable[2]
@@ -81,18 +69,17 @@ def room(lattice, count, edges, stores, terms, ranks, movable, criteria):  # typ
 
 @kernel
 def opened(  # type: ignore[no-untyped-def]
-    objective, extents, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    objective, temporal, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
     reads_zeros, port_criterion, criteria, slots, movable, space, numbers,
 ):  # fmt: skip
-    """Lattice and costs of a spatial choice.
+    """Lattice and costs of a choice: spatial counts, and totals of the loops in time.
 
     Returns:
         Axes; vectors; costs, ports, tiles, widths, constants, and floor of `tables.fill`, and where
         sums are finished; pairs of `slides.pairs_of`, products and projections of the points, what
         `slides.rates` returns, what fixed boundaries add to ports, and `slides.least_costs`.
     """
-    ranks = extents.size
-    temporal = temporal_extents(extents, choice)
+    ranks = temporal.size
     lattice, count = axes(temporal)
     inside, space = carve(space, count)
     vectors, numbers = carve(numbers, count * ranks)

@@ -32,13 +32,13 @@ def mapping_of(
     einsum: Einsum,
     accelerator: SpatialArray,
     levels: Sequence[Sequence[int]],
+    totals: Ints,
     choice: Ints,
     cuts: Sequence[Cut],
 ) -> Mapping:
     """The mapping with given cuts: between two of them one loop per rank."""
     names = [name for name, _ in einsum.ranks]
-    spread = choice.prod(axis=0)
-    inside = tuple(-(-e // int(s)) for (_, e), s in zip(einsum.ranks, spread, strict=True))
+    inside = tuple(map(int, totals))
     nodes: list[Node] = list(_outermost(accelerator, levels, cuts))
     for operand, store, vector in cuts:
         nodes += _loops(names, inside, vector)

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dovetail.mappers.optimal.bounds import coarse, remaining, state_count
-from dovetail.mappers.optimal.choice import (
-    opened,
-    room,
-    served,
-    slide,
-    temporal_extents,
-)
+from dovetail.mappers.optimal.choice import opened, room, served, slide
 from dovetail.mappers.optimal.compiled import kernel
 from dovetail.mappers.optimal.lattice import axes, cells
 from dovetail.mappers.optimal.search import value
@@ -70,19 +64,18 @@ def least_crossing(temporal, spatial, terms):  # type: ignore[no-untyped-def]
 
 @kernel
 def quick_bound(  # type: ignore[no-untyped-def]
-    objective, extents, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    objective, temporal, choice, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
     port_criterion,
 ):  # fmt: skip
-    """A lower bound of a spatial choice from what must cross every boundary once.
+    """A lower bound of a choice from what must cross every boundary once.
 
     Returns:
         The bound of the objective, and the iterations of all temporal loops.
     """
-    temporal = temporal_extents(extents, choice)
     spatial, instances, _ = served(choice, serves, ~relevant[2])
-    ones = np.ones(extents.size, np.int64)
+    ones = np.ones(temporal.size, np.int64)
     compute = 1.0
-    for rank in range(extents.size):
+    for rank in range(temporal.size):
         compute *= temporal[rank]
     energy = compute * instances[-1] * mac_pj
     stalls = compute
@@ -96,7 +89,7 @@ def quick_bound(  # type: ignore[no-untyped-def]
             continue
         if lower < 0:
             trips = 1.0
-            for rank in range(extents.size):
+            for rank in range(temporal.size):
                 if relevant[operand, rank] or not edges[e, FREE]:
                     trips *= temporal[rank]
             crossing = trips * box(ones, spatial[upper], terms[operand])
@@ -122,14 +115,14 @@ def quick_bound(  # type: ignore[no-untyped-def]
 
 @kernel
 def quick_bounds(  # type: ignore[no-untyped-def]
-    objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    objective, totals, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
     reads_zeros, port_criterion, criteria, slots, movable,
 ):  # fmt: skip
     """`quick_bound` and compute cycles of many choices, (choices, 2)."""
     result = np.empty((len(choices), 2))
     for i in range(len(choices)):
         result[i, 0], result[i, 1] = quick_bound(
-            objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
+            objective, totals[i], choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
             sum_bits, port_criterion,
         )  # fmt: skip
     return result
@@ -183,14 +176,15 @@ def fine_bound(  # type: ignore[no-untyped-def]
 
 @kernel
 def screened(  # type: ignore[no-untyped-def]
-    objective, extents, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
+    objective, totals, choices, serves, mac_pj, edges, stores, terms, relevant, bits, sum_bits,
     reads_zeros, port_criterion, criteria, slots, movable, level, quick, best, space, numbers,
 ):  # fmt: skip
     """Bounds of choices before anything is placed.
 
-    The arguments up to `movable` are those of `choice.opened`, but for `choices`: spatial counts,
-    (choices, dimensions, ranks). `level` is COARSE, FINE, or EXACT; `quick` holds bounds known so
-    far, (choices,); what reaches `best` is not looked at; `space` and `numbers` are workspaces.
+    The arguments up to `movable` are those of `choice.opened`, but for `totals` of the loops in
+    time, (choices, ranks), and spatial counts, (choices, dimensions, ranks). `level` is COARSE,
+    FINE, or EXACT; `quick` holds bounds known so far, (choices,); what reaches `best` is not
+    looked at; `space` and `numbers` are workspaces.
 
     Returns:
         Bounds (choices,), and the two workspaces (they may have grown).
@@ -199,23 +193,22 @@ def screened(  # type: ignore[no-untyped-def]
     for i in range(len(choices)):
         if quick[i] >= best:
             continue
-        temporal = temporal_extents(extents, choices[i])
-        lattice, count = axes(temporal)
+        lattice, count = axes(totals[i])
         tables, slides, bounds, wholes = room(
-            lattice, count, edges, stores, terms, extents.size, movable, criteria
+            lattice, count, edges, stores, terms, totals.shape[1], movable, criteria
         )
         if space.size < tables + slides + bounds:
             space = np.empty(tables + slides + bounds)
         if numbers.size < wholes:
             numbers = np.empty(wholes, np.int64)
         _, vectors, made, sliding = opened(
-            objective, extents, choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
+            objective, totals[i], choices[i], serves, mac_pj, edges, stores, terms, relevant, bits,
             sum_bits, reads_zeros, port_criterion, criteria, slots, movable, space, numbers,
         )  # fmt: skip
         cost, _, _, _, constants, floor, _ = made
         if level == COARSE:
             bound = coarse_bound(
-                objective, temporal, sliding[-1], vectors, constants, floor, slots, movable, best,
+                objective, totals[i], sliding[-1], vectors, constants, floor, slots, movable, best,
                 space[tables:],
             )  # fmt: skip
         elif level == FINE:

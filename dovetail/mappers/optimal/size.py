@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from dovetail.arch.spatial import SpatialArray
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.optimal.lattice import POWER, axes
+from dovetail.mappers.optimal.padding import variants
 from dovetail.mappers.optimal.problem import hierarchies
 from dovetail.mappers.optimal.unrolling import spatial_choices
 
@@ -16,18 +18,18 @@ from dovetail.mappers.optimal.unrolling import spatial_choices
 def size(einsum: Einsum, accelerator: SpatialArray) -> int:
     """Mappings in the mapspace, whether they fit or not, as nests of loops of prime counts.
 
-    Spatial choices, times orders of the prime factors of all ranks (equal ones not told apart),
-    times places of the keeps of each operand. A loop of composite count is two of prime counts: it
-    costs the same, but where a window slides.
+    Spatial counts with totals in time (see `padding`), times orders of the prime factors of all
+    ranks (equal ones not told apart), times places of the keeps of each operand. A loop of
+    composite count is two of prime counts: it costs the same, but where a window slides.
     """
     keeps = [
         [len(kept) - 1 for kept in levels if kept] for levels in hierarchies(einsum, accelerator)
     ]
     total = 0
-    for choice in spatial_choices(einsum, accelerator):
-        spread = choice.prod(axis=0)
-        extents = [-(-e // int(s)) for (_, e), s in zip(einsum.ranks, spread, strict=True)]
-        powers = [int(axis[POWER]) for axis in axes(np.array(extents, np.int64))[0]]
+    extents = np.array([extent for _, extent in einsum.ranks])
+    least = -(-extents // spatial_choices(einsum, accelerator).prod(axis=1))
+    for totals in itertools.chain.from_iterable(variants(tuple(e)) for e in least.tolist()):
+        powers = [int(axis[POWER]) for axis in axes(totals)[0]]
         loops = sum(powers)
         orders = math.factorial(loops) // math.prod(math.factorial(power) for power in powers)
         total += orders * sum(math.prod(math.comb(loops + k, k) for k in each) for each in keeps)
