@@ -111,11 +111,13 @@ def build_command(
         delay_model=delay_model,
     )
     folder = _folder(out)
+    if folder is not None:
+        # Before synthesis, which may take longer than it may.
+        save(str(folder / f"{made.module}.v"), made.verilog)
     targets = TARGETS if synth else ()
     counts = {target: _synthesize(made, target, limit) for target in targets}
     summary = _summary(made, counts)
     if folder is not None:
-        save(str(folder / f"{made.module}.v"), made.verilog)
         save_json(str(folder / f"{made.module}.json"), summary)
     if json_path is not None:
         save_json(json_path, summary)
