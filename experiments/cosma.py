@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
+from dovetail.errors import DovetailError
+from dovetail.ir.network import Network
 from dovetail.mappers.graph import PeakOrder, Problem, minimum_peak, read_problem, schedule
 from dovetail.mappers.graph.baselines import CHOOSERS, run_baseline
 from dovetail.networks.registry import load_network
@@ -71,21 +73,31 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("cosma_rows"), help="rows as JSON")
     options = parser.parse_args()
+    names = options.networks.split(",")
+    if min(options.time_limit, options.nas_time_limit) <= 0:
+        parser.error("time limits: must be above 0")
+    try:
+        networks = {name: load_network(name) for name in names}
+    except DovetailError as error:
+        parser.error(f"--networks: {error}")
     options.out.mkdir(parents=True, exist_ok=True)
+    kept = sum(1 for _ in options.out.glob("*.json"))
+    if kept:
+        print(f"{kept} rows in {options.out} are of earlier runs: remove them to run them again")
     rows: list[Row] = []
     print_head()
-    for network in options.networks.split(","):
-        limit = options.nas_time_limit if network in NAS else options.time_limit
+    for name, network in networks.items():
+        limit = options.nas_time_limit if name in NAS else options.time_limit
         for parameters in (False, True):
             rows += network_rows(network, parameters, limit, options.out)
     summary(rows)
     return int(any(row.budget == "M_P" and row.bytes > row.bound for row in rows))
 
 
-def network_rows(network: str, parameters: bool, limit: float, out: Path) -> list[Row]:
+def network_rows(network: Network, parameters: bool, limit: float, out: Path) -> list[Row]:
     """Rows of one network at the three budgets, from files where they exist."""
     kind = "parameters" if parameters else "activations"
-    files = {budget: out / f"{network}-{kind}-{budget}.json" for budget in BUDGETS}
+    files = {budget: out / f"{network.name}-{kind}-{budget}.json" for budget in BUDGETS}
     rows: dict[str, Row] = {}
     problem: Problem | None = None
     for budget, file in files.items():
@@ -95,9 +107,9 @@ def network_rows(network: str, parameters: bool, limit: float, out: Path) -> lis
             rows[budget] = Row(**{**data, **lists})
         else:
             if problem is None:
-                problem = read_problem(load_network(network), with_parameters=parameters)
+                problem = read_problem(network, with_parameters=parameters)
                 peak = minimum_peak(problem)
-            rows[budget] = run(network, parameters, budget, problem, peak, limit)
+            rows[budget] = run(network.name, parameters, budget, problem, peak, limit)
             text = json.dumps(asdict(rows[budget]), indent=1)
             file.write_text(text + "\n", encoding="utf-8")
         show(rows[budget])

@@ -35,6 +35,10 @@ def main() -> int:
     parser.add_argument("--figure", help="draw memory over the steps into this file")
     parser.add_argument("--networks", nargs="*", default=OTHERS, help="to search besides")
     options = parser.parse_args()
+    try:
+        others = [load_network(name) for name in options.networks]
+    except DovetailError as error:
+        parser.error(f"--networks: {error}")
     network = load_network("mobilenet_v2")
     schedule = patch_schedule(network, CUT, GRID)
     missed = compare(network, schedule)
@@ -42,8 +46,8 @@ def main() -> int:
           f"{'layers kB':>10s}{'patches kB':>11s}{'ratio':>7s}{'MACs':>8s}  {'grid':7s}{'s':>5s}  "
           "cut")  # fmt: skip
     search(network, 172 * KB)
-    for name in options.networks:
-        search(load_network(name), None)
+    for other in others:
+        search(other, None)
     if options.figure:
         plot_patches(layer_steps(network, network.operators), schedule, options.figure)
         print(f"figure: {options.figure}")

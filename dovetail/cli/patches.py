@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dovetail.mappers.patches import PatchSchedule
 
 KIB = 1024
+MAX_SIDE = 8
 
 EXAMPLES = examples(
     "dovetail patches mobilenet_v2 --memory-kib 172",
@@ -51,8 +52,11 @@ def patches_command(
         ),
     ] = None,
     max_side: Annotated[
-        int, typer.Option(metavar="N", help="Try up to N x N patches.", min=1, max=64)
-    ] = 8,
+        int | None,
+        typer.Option(
+            metavar="N", help="Try up to N x N patches.", min=1, max=64, show_default=str(MAX_SIDE)
+        ),
+    ] = None,
     cut: Annotated[
         str | None,
         typer.Option(metavar="TENSOR", help="End the patches here, with --grid; no search."),
@@ -113,8 +117,8 @@ def patches_command(
 
 
 def _found(
-    net: Network, rule: MemoryRule, memory: float | None, max_side: int, cut: str | None,
-    grid: str | None,
+    net: Network, rule: MemoryRule, memory: float | None, max_side: int | None,
+    cut: str | None, grid: str | None,
 ) -> PatchSchedule:  # fmt: skip
     from dovetail.mappers.patches import find_patches, patch_schedule
 
@@ -122,9 +126,10 @@ def _found(
         raise MappingError("--cut and --grid go together: give both, or neither for a search")
     if cut is None or grid is None:
         limit = None if memory is None else int(memory * KIB)
-        return find_patches(net, limit, max_side=max_side, rule=rule)
-    if memory is not None:
-        raise MappingError("--memory-kib is for a search: leave out --cut and --grid")
+        return find_patches(net, limit, max_side=max_side or MAX_SIDE, rule=rule)
+    for option, value in (("--memory-kib", memory), ("--max-side", max_side)):
+        if value is not None:
+            raise MappingError(f"{option} is for a search: leave it out, or --cut and --grid")
     rows, _, columns = grid.lower().partition("x")
     if not (rows.isascii() and rows.isdigit() and columns.isascii() and columns.isdigit()):
         raise MappingError(f"--grid '{grid}': must be ROWSxCOLUMNS, e.g. 4x4")

@@ -100,6 +100,8 @@ def schedule_command(
     for option, value in (("--scratchpad-kib", scratchpad), ("--time-limit", limit)):
         if value is not None and not math.isfinite(value):
             raise ProblemError(f"{option} {value}: must be a finite number")
+    if heuristic and keep_order:
+        raise ProblemError("--heuristic: reorders operators; leave it out with --keep-order")
     check_outputs({"--json": json_path, "--picture": picture}, inputs=(network,))
     if picture is not None:
         check_plot(picture)
@@ -118,7 +120,7 @@ def schedule_command(
 
         plot_memory(problem, found.plan, picture)
     if json_path != "-":
-        _print(problem, peak, found)
+        _print(problem, peak, found, " in this order" if keep_order else "")
 
 
 def plan_dict(problem: Problem, peak: PeakOrder, found: Scheduled) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def plan_dict(problem: Problem, peak: PeakOrder, found: Scheduled) -> dict[str, 
     }
 
 
-def _print(problem: Problem, peak: PeakOrder, found: Scheduled) -> None:
+def _print(problem: Problem, peak: PeakOrder, found: Scheduled, among: str) -> None:
     out = console()
     traffic = found.traffic
     least = "" if peak.proven else f" (at least {peak.bound_bytes / KIB:,.2f})"
@@ -160,8 +162,8 @@ def _print(problem: Problem, peak: PeakOrder, found: Scheduled) -> None:
         f"{peak.peak_bytes / KIB:,.2f} KiB{least}",
         soft_wrap=True,
     )
-    verdict = "proven optimal" if found.proven else (
-        f"at most {found.gap_bytes:,} B above the optimum: no proof in the time given"
+    verdict = f"proven optimal{among}" if found.proven else (
+        f"at most {found.gap_bytes:,} B above the optimum{among}: no proof in the time given"
     )  # fmt: skip
     out.print(
         f"scratchpad {found.plan.budget_bytes / KIB:,.2f} KiB: {traffic.bytes:,} non-compulsory "

@@ -24,6 +24,7 @@ from dovetail.mappers.receptive import COLUMNS, ROWS, activations
 from dovetail.mappers.schedule import streamed_elements
 from dovetail.mappers.spatial import find_mapping
 from dovetail.sim.nest import NestCost
+from dovetail.sim.nest.flow import write_bandwidth
 from dovetail.sim.spatial_reading import stream_cycles
 
 
@@ -206,9 +207,8 @@ def _ends(tiling: Tiling, pricing: Pricing, stage: Store) -> tuple[float, float]
     begin, end = tiling.tiles[0].computed, tiling.tiles[-1].computed
     read = sum(run.depth(name) * math.prod(begin[name]) for name in run.inputs) * pricing.word
     written = run.depth(run.result) * math.prod(end[run.result]) * pricing.word
-    writes, out = stage.write_bits_per_cycle, dram.write_bits_per_cycle
-    into = min(dram.read_bits_per_cycle, stage.read_bits_per_cycle if writes is None else writes)
-    away = min(stage.read_bits_per_cycle, dram.read_bits_per_cycle if out is None else out)
+    into = min(dram.read_bits_per_cycle, write_bandwidth(stage))
+    away = min(stage.read_bits_per_cycle, write_bandwidth(dram))
     return read / into, written / away
 
 

@@ -43,6 +43,10 @@ def test_it_writes_the_schedule(tmp_path: Path) -> None:
             ("resnet8", "--cut", "stage1.relu", "--grid", "2x2", "--memory-kib", "9"),
             "is for a search",
         ),
+        (
+            ("resnet8", "--cut", "stage1.relu", "--grid", "2x2", "--max-side", "4"),
+            "--max-side is for a search",
+        ),
         (("autoencoder",), "no cut"),
         (("resnet8", "--picture", "memory.txt"), ".png, .svg, .pdf"),
     ],

@@ -41,7 +41,7 @@ def test_it_draws_the_memory(tmp_path: Path, suffix: str) -> None:
     assert run("schedule", "resnet8", "--with-parameters", "--picture", str(file)).code == 0
     assert file.stat().st_size > 10_000
     if suffix == "svg":
-        assert "address (KiB)" in file.read_text() or "<svg" in file.read_text()
+        assert "address (KiB)" in file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_it_draws_the_memory(tmp_path: Path, suffix: str) -> None:
         (("resnet8", "--time-limit", "nan"), "--time-limit"),
         (("resnet9",), "did you mean"),
         (("resnet8", "--time-limit", "0"), "time-limit"),
+        (("resnet8", "--heuristic", "--keep-order"), "--heuristic: reorders operators"),
     ],
 )
 def test_bad_input_is_one_line(arguments: tuple[str, ...], says: str) -> None:
@@ -69,6 +70,6 @@ def test_without_time_it_gives_the_gap() -> None:
 
 def test_the_order_of_the_network_can_be_kept() -> None:
     done = run("schedule", "resnet50", "--with-parameters", "--keep-order")
-    assert "401,408 non-compulsory off-chip bytes, proven optimal" in done.out
+    assert "401,408 non-compulsory off-chip bytes, proven optimal in this order" in done.out
     free = run("schedule", "resnet50", "--with-parameters")
     assert " 0 non-compulsory off-chip bytes, proven optimal" in free.out

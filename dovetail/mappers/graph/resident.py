@@ -132,6 +132,8 @@ def _kept(
     head = operators[main.name]
     second = head.inputs[1] if head.einsum is not None and len(head.inputs) > 1 else None
     moving = {t for op in group for t in op.inputs if t not in inside}
+    if head.einsum is not None:  # biases and scales ride along: no report counts them
+        moving = {t for t in moving if t == second or not network.tensor[t].is_parameter}
     ways = {
         "input": [t for t in moving if t != second],
         "weight": [t for t in moving if t == second],

@@ -80,6 +80,22 @@ def test_an_activation_as_second_factor_stays_too() -> None:
     assert left.operators[0].dram_bytes["weight"] == 16
 
 
+def test_a_bias_that_rides_along_costs_nothing_here_either() -> None:
+    net = NetworkBuilder("net")
+    x = net.input("x", (1, 4, 8, 8))
+    y = net.conv2d(x, 8, 1, name="first")
+    z = net.conv2d(y, 8, 1, bias=True, name="second")
+    made = net.build([net.norm(z, "batchnorm", name="norm")])
+    rows = (
+        row("first", input=256, weight=32, output=512),
+        row("second", input=512, weight=64, output=512),
+        row("norm", "second"),
+    )
+    some = replace(report(), operators=rows)
+    left = keep_on_chip(some, made, residency(made, 2048), pj_per_byte=1.0)
+    assert left.operators[1].dram_bytes == {"input": 0, "weight": 64, "output": 512}
+
+
 def test_a_report_of_another_network_is_refused() -> None:
     kept = residency(load_network("resnet8"), 65536)
     with pytest.raises(MappingError, match="operator 'first' is not one of network 'resnet8'"):
