@@ -9,6 +9,30 @@ KERNELS = {
     kernel.name: kernel
     for kernel in (
         Kernel(
+            "deformable",
+            "depthwise 3x3 convolution at a bounded dilation per pixel, over a line buffer",
+            (
+                Parameter("width", 16, 4, 64, "pixels of a row"),
+                Parameter("height", 8, 6, 4096, "rows of an image"),
+                Parameter("range", 2, 1, 4, "the highest dilation, in pixels"),
+                Parameter("channels", 1, 1, 4, "channels side by side"),
+                Parameter("fraction", 4, 0, 5, "fractional bits of an offset, of 8"),
+                Parameter("acc", 20, 8, 32, "bits of a sum"),
+            ),
+            stream=True,
+        ),
+        Kernel(
+            "econ_t",
+            "ECON-T's encoder (outputs=16): 48 cells, convolution, dense layer; an event per cycle",
+            (
+                Parameter("filters", 8, 1, 8, "filters of the convolution"),
+                Parameter("outputs", 2, 1, 16, "sums of the dense layer; 16 build for minutes"),
+                Parameter("fraction", 4, 2, 5, "fractional bits of a weight"),
+                Parameter("truncate", 0, 0, 1, "0: to nearest, ties to even; 1: down"),
+            ),
+            stream=True,
+        ),
+        Kernel(
             "exponential",
             "exp(-t) with 20 fractional bits: a shift and an interpolated table of 129 entries",
             (

@@ -16,6 +16,8 @@ from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
 from dovetail.sim.special.softmax import softmax_weights
 from dovetail.sim.values import requantize
 from dovetail.verify.hls_checks import Check, StreamCheck, Values, signed_corners, stack
+from dovetail.verify.hls_deformable import DEFORMABLE
+from dovetail.verify.hls_econ_t import ECON_T
 from dovetail.verify.hls_streams import STREAMS, layernorm_elements
 
 
@@ -143,6 +145,8 @@ def _weight(values: Values, vectors: IntArray) -> IntArray:
 
 CHECKS: dict[str, Check | StreamCheck] = {
     **STREAMS,
+    "econ_t": ECON_T,
+    "deformable": DEFORMABLE,
     "exponential": Check(
         ({}, {"width": 24, "fraction": 20}, {"width": 14, "fraction": 7}),
         _exponential_vectors,
