@@ -48,7 +48,11 @@ def verify_hls_command(
     check_outputs({"--json": json_path})
     names = [find_kernel(name).name for name in dict.fromkeys(kernel or CHECKS)]
     require_tools()
-    jobs = [(name, form) for name in names for form in CHECKS[name].forms]
+    jobs = [
+        (name, form)
+        for name in names
+        for form in (*CHECKS[name].forms, *getattr(CHECKS[name], "large", ()))
+    ]
     outcomes = []
     with _progress(len(jobs)) as tell:
         for name, form in jobs:

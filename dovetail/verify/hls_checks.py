@@ -40,12 +40,14 @@ class StreamCheck:
         words: (parameters, vectors) -> what the channel in carries, one word per vector.
         reference: (parameters, vectors) -> which vector completes each result, and the words of the
             channel out.
+        large: further forms that build for minutes: for `dovetail verify hls`, not for the tests.
     """
 
     forms: tuple[dict[str, int], ...]
     vectors: Callable[[Values, Generator, int], IntArray]
     words: Callable[[Values, IntArray], list[int]]
     reference: Callable[[Values, IntArray], tuple[list[int], list[int]]]
+    large: tuple[dict[str, int], ...] = ()
 
 
 def as_bits(values: NDArray[Any], width: int) -> NDArray[np.object_]:
