@@ -11,12 +11,16 @@ from dovetail.mappers.optimal import screen, tables
 from dovetail.mappers.optimal.family import Family, Run
 from dovetail.mappers.optimal.padding import variants
 from dovetail.mappers.optimal.problem import Ints, Reals
+from dovetail.mappers.optimal.symmetry import distinct
 
 FIRST = 4
 """Choices that are searched for a first solution before all are bounded."""
 
 CHUNK = 16
-"""Choices that are bounded between two looks at the clock."""
+"""Choices that are bounded between two looks at the clock, at least."""
+
+SHARE = 500
+"""At least one in so many of the open choices is bounded before the next look."""
 
 
 @dataclass
@@ -66,7 +70,9 @@ class Exploration:
     """
 
     def __init__(self, run: Run, families: list[Family], counts: Ints) -> None:
-        self.run, self.families, self.counts = run, families, counts
+        self.run, self.families = run, families
+        counts = distinct(run.einsum, run.accelerator, counts)
+        self.counts = counts
         extents = np.array([extent for _, extent in run.einsum.ranks])
         self.least: Ints = -(-extents // counts.prod(axis=1))
         quick = [family.quick(self.least, counts) for family in families]
@@ -128,7 +134,8 @@ class Exploration:
         left = np.flatnonzero((made.level < screen.SOLVED) & (made.bounds < run.target))
         if not len(left):
             return False
-        few = left[np.argpartition(made.bounds[left], min(CHUNK, len(left)) - 1)[:CHUNK]]
+        chunk = max(CHUNK, len(left) // SHARE)
+        few = left[np.argpartition(made.bounds[left], min(chunk, len(left)) - 1)[:chunk]]
         few = few[np.argsort(made.bounds[few], kind="stable")]
         now = made.level[few[0]]
         if now == screen.EXACT or (now == screen.FINE and not self.slides):
