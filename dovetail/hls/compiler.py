@@ -12,6 +12,7 @@ from typing import Any
 from dovetail.errors import AcceleratorError, MissingExtraError, UnknownNameError
 from dovetail.hls.kernel import Kernel
 from dovetail.hls.registry import find_kernel
+from dovetail.hls.tables import tables_as_cases
 
 DELAY_MODELS = ("asap7", "sky130")
 DEFAULT_CLOCK_PS = 2000
@@ -218,9 +219,8 @@ def _generate(package: Any, kernel: Kernel, module: str, **options: Any) -> str:
             f"{reason}; {remedy}"
         ) from error
     # Channels are named after the package that held them.
-    return re.sub(
-        rf"\b{kernel.name}__(\w+_(?:data|valid|ready))\b", r"\1", result.get_verilog_text()
-    )
+    channel = rf"\b{kernel.name}__(\w+_(?:data|valid|ready))\b"
+    return tables_as_cases(re.sub(channel, r"\1", result.get_verilog_text()))
 
 
 def _ports(verilog: str) -> tuple[tuple[tuple[str, int], ...], str, int]:
