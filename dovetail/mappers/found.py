@@ -25,8 +25,9 @@ class Found:
     Attributes:
         mapping: the best that was found.
         cost: of the mapping.
-        bound: no mapping of the mapspace has a value below it. Loops in time have the exact prime
-            factors of ceil(extent / spatial counts); more padding than that is outside of it.
+        bound: no mapping of the mapspace has a value below it. Loops in time multiply to
+            ceil(extent / spatial counts) or to the padded totals of `optimal.padding`; other
+            padding is outside of it.
         value: of the objective: cycles, pJ, or their product.
         proven: whether `bound` reaches `value`.
         nodes: mappings or branches that were looked at.
