@@ -13,8 +13,8 @@ from dovetail.errors import MappingError
 from dovetail.ir.operator import Access, Affine, Einsum
 from dovetail.mappers.found import OBJECTIVES, value_of
 from dovetail.mappers.optimal import optimal
-from dovetail.sim.nest import analyse, faults
-from tests.mappers.brute_force import best
+from dovetail.sim.nest import analyse, analyse_batch, faults
+from tests.mappers.brute_force import batches, best
 
 
 def conv(k: int, c: int, p: int, r: int, stride: int = 1, groups: int = 1, n: int = 1) -> Einsum:
@@ -133,3 +133,17 @@ def test_an_operand_may_live_below_the_outermost_store(seed: int) -> None:
     stores = (*inner, replace(sram, operands=("input", "output"), capacity_bytes=40.0 + 10 * seed))
     only = replace(dram, operands=("weight",) if seed % 2 else ("weight", "output"))
     compare(LAYERS[seed], replace(given, stores=(*stores, only)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_of_equally_fast_mappings_the_one_of_least_energy(seed: int) -> None:
+    """With one choice of spatial counts and bypasses, so that the tie-break sees all of them."""
+    given = draw(np.random.default_rng(400 + seed))
+    stores = tuple(replace(store, bypass=(), sliding=seed % 3 == 0) for store in given.stores)
+    array = replace(given, stores=stores, unrolls=())
+    einsum = WINDOWS[seed % len(WINDOWS)]
+    found = optimal(einsum, array, "latency")
+    costs = [analyse_batch(einsum, array, batch) for batch in batches(einsum, array, True)]
+    tied = [c.energy_pj[c.valid & (c.cycles <= found.value * (1 + 1e-9))].min() for c in costs
+            if (c.valid & (c.cycles <= found.value * (1 + 1e-9))).any()]  # fmt: skip
+    assert found.cost.energy_pj == pytest.approx(min(tied), rel=1e-9)

@@ -26,8 +26,9 @@ not matter, and the search assigns cuts from the inside out:
 - `screen`, `explore`: bounds of choices, refined from the best on only as far as needed;
 - `search`: depth first over the cuts, in rounds of growing slack, with dominated nodes left out.
 
-Equal mappings are not searched for a second objective: which of them is returned is left open, but
-always the same one.
+Of mappings equally fast under the same choice of spatial counts, totals and bypasses the one of
+least energy is returned: a last search minimises energy with the cycles as a limit. Other ties are
+left open, but always broken alike.
 """
 
 from dovetail.mappers.found import Found

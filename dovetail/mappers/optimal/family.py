@@ -13,7 +13,7 @@ from dovetail.arch.spatial import SpatialArray
 from dovetail.ir.mapping import Mapping
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.optimal import choice as choices
-from dovetail.mappers.optimal import screen, search
+from dovetail.mappers.optimal import screen, search, tables
 from dovetail.mappers.optimal.lattice import axes
 from dovetail.mappers.optimal.problem import Ints, Problem, Reals
 from dovetail.mappers.optimal.rebuild import cuts_of, mapping_of
@@ -58,6 +58,10 @@ class Run:
         accelerator: that runs it.
         objective: number of the objective.
         time_limit_s: of wall-clock time.
+
+    Attributes:
+        cap: cycles that a mapping may take under the objective CAPPED, which counts cycles in
+            units of it.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Run:
         self.deadline = math.inf if time_limit_s is None else time.monotonic() + time_limit_s
         self.best = math.inf
         self.mapping: Mapping | None = None
+        self.place: tuple[Family, Ints, Ints] | None = None  # the mapping's family and choice
+        self.cap = math.inf
         self.nodes = 0
         self.space = _Space(np.empty(1 << 16), np.empty(1 << 14, np.int64))
 
@@ -145,6 +151,15 @@ class Family:
             run.objective, p.edges, p.stores, p.terms, p.port_criterion, p.slots, p.movable,
             lattice, vectors, made, sliding, run.space.reals[tables_size:],
         )  # fmt: skip
+        if run.objective == tables.CAPPED:
+            timed, least = slice(1, p.criteria - p.slots), sliding[-1]
+            scaled = [cost[timed], made[1], constants[timed], options[1][timed], options[2]]
+            if not np.shares_memory(least, cost):  # they are one where nothing slides
+                scaled.append(least[timed])
+            for table in scaled:
+                table /= run.cap
+            floor /= run.cap
+            made = (*made[:5], floor, made[6])
         rest = choices.all_remaining(
             run.objective, cost, options[0], options[1], p.slots, True, lattice, p.movable,
             run.space.reals[tables_size + slides_size :],
@@ -184,6 +199,7 @@ class Family:
                 run.best = best
                 cuts = cuts_of(p, opened.vectors, chain)
                 run.mapping = mapping_of(run.einsum, run.accelerator, p.levels, total, counts, cuts)
+                run.place = (self, total, counts)
             if used and run.late and run.mapping is not None:
                 return None
         return left_out

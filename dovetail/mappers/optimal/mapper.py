@@ -8,12 +8,12 @@ import numpy as np
 
 from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
-from dovetail.ir.mapping import OPERANDS
+from dovetail.ir.mapping import OPERANDS, Mapping
 from dovetail.ir.operator import Access, Affine, Einsum
 from dovetail.mappers.found import Found, check_objective, value_of
 from dovetail.mappers.optimal import screen, tables
 from dovetail.mappers.optimal.explore import Exploration
-from dovetail.mappers.optimal.family import Family, Run
+from dovetail.mappers.optimal.family import TOLERANCE, Family, Run
 from dovetail.mappers.optimal.infeasible import nothing_fits
 from dovetail.mappers.optimal.problem import Problem, hierarchies
 from dovetail.mappers.optimal.unrolling import Spread, fixed_choice, spatial_choices
@@ -35,7 +35,8 @@ def optimal(
     Args:
         einsum: the operator, with at most two factors.
         accelerator: that runs it.
-        objective: `latency`, `energy`, or `edp`.
+        objective: `latency`, `energy`, or `edp`. Of equally fast mappings with the same spatial
+            counts, totals and bypasses the one of least energy is returned.
         time_limit_s: of wall-clock time. When it is up, or on Ctrl-C, the best mapping so far is
             returned with a bound that holds for all others.
         spatial: counts per dimension and rank, e.g. {"x": {"K": 16}}, to be kept as they are; ranks
@@ -64,16 +65,29 @@ def optimal(
     bound = exploration.bound
     if run.mapping is None:
         raise MappingError(nothing_fits(einsum, accelerator))
-    cost = analyse(einsum, accelerator, run.mapping)
+    mapping = run.mapping
+    if number == tables.LATENCY and bound >= run.target and not interrupted:
+        mapping = _least_energy(run, mapping)
+    cost = analyse(einsum, accelerator, mapping)
     value = value_of(cost.cycles, cost.energy_pj, objective)
     if abs(value - run.best) > 1e-9 * value:
         raise RuntimeError(
             f"the mapper's cost {run.best} is not the analysis' {value}: please report"
         )
     proven = bound >= run.target
-    return Found(
-        run.mapping, cost, value if proven else bound, value, proven, run.nodes, interrupted
-    )
+    return Found(mapping, cost, value if proven else bound, value, proven, run.nodes, interrupted)
+
+
+def _least_energy(run: Run, mapping: Mapping) -> Mapping:
+    """Of the mappings of the winning choice that are as fast, the one of least energy."""
+    assert run.place is not None
+    family, totals, counts = run.place
+    tie = Run(run.einsum, run.accelerator, tables.CAPPED, None)
+    tie.deadline, tie.cap = run.deadline, run.best * (1 + TOLERANCE)
+    tie.mapping, tie.best = mapping, analyse(run.einsum, run.accelerator, mapping).energy_pj
+    Family(tie, family.problem).solve(totals, counts, 0.0)
+    run.nodes += tie.nodes
+    return tie.mapping
 
 
 @functools.cache

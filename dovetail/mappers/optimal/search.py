@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dovetail.mappers.optimal.compiled import kernel
-from dovetail.mappers.optimal.tables import ENERGY, LATENCY
+from dovetail.mappers.optimal.tables import CAPPED, ENERGY, LATENCY
 
 # Columns of a node's whole numbers and of its reals; criteria follow in the latter.
 POINT, STATE, LAST, DEPTH, FINISHED, BOUNDARY, PLACED, TOGETHER = range(8)
@@ -24,6 +24,8 @@ def value(objective, energy, latency):  # type: ignore[no-untyped-def]
         return latency
     if objective == ENERGY:
         return energy
+    if objective == CAPPED:
+        return energy if latency <= 1.0 else np.inf
     return energy * latency
 
 

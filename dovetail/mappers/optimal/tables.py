@@ -23,7 +23,8 @@ EDGE_COLUMNS = 9
 ACCESS, READ_PJ, WRITE_PJ, READ_RATE, WRITE_RATE, LIMIT, SINGLE, SLIDING = range(8)
 STORE_COLUMNS = 8
 
-LATENCY, ENERGY, EDP = 0, 1, 2
+LATENCY, ENERGY, EDP, CAPPED = 0, 1, 2, 3
+"""CAPPED: energy, of mappings of one cycle at most; see `Family.cap`."""
 
 # What crosses a boundary: energy, waiting, and the ports above (reads, writes) and below.
 ENERGY_TERM, STALL_TERM, PORT_TERM = 0, 1, 2
