@@ -80,6 +80,7 @@ def simulate_command(
             metavar="KIB",
             help="Of --schedule cosma: what holds activations, beside the accelerator's memories.",
             min=0.001,
+            max=2.0**40,
             show_default="as the largest of these",
         ),
     ] = None,

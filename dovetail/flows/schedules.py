@@ -44,6 +44,13 @@ class MappedGroups:
         check_fidelity(fidelity, family_of(self.accelerator))
         return fused_report(self.network, self.accelerator, self.fused)
 
+    def note(self) -> str:
+        """A line on what is fused."""
+        sizes = [len(group.placements) for group in self.fused.groups if group.tiling]
+        if not sizes:
+            return "nothing is fused: no group fits a memory that inputs and outputs share and pays"
+        return f"{sum(sizes)} operators run in {len(sizes)} fused groups"
+
 
 @dataclass(frozen=True)
 class MappedResident:

@@ -216,6 +216,9 @@ def test_schedules_keep_tensors_on_chip() -> None:
         moved = sum(report["total"]["dram_bytes"].values())
         assert moved < sum(serial["total"]["dram_bytes"].values())
         assert report["total"]["macs"] == serial["total"]["macs"]
+    fused = (*arguments, "--schedule", "fused")
+    assert "operators run in" in succeed(*fused)
+    assert "nothing is fused" in succeed(*fused[:3], "nvdla_small", *fused[4:])
     out = succeed("simulate", "resnet8", "--schedule", "cosma", "--scratchpad-kib", 64)
     assert "activations stay in a scratchpad of 64 KiB: 0 non-compulsory bytes (proven" in out
 
@@ -227,6 +230,7 @@ def test_schedules_keep_tensors_on_chip() -> None:
             ("--schedule", "cosma", "--scratchpad-kib", 1),
             "scratchpad of 1024 B cannot run operator",
         ),
+        (("--schedule", "cosma", "--scratchpad-kib", "1e300"), "'--scratchpad-kib'"),
         (("--scratchpad-kib", 1), "--scratchpad-kib: goes with --schedule cosma"),
         (("--schedule", "cosma", "-a", "hda"), "schedule 'cosma': the system family"),
         (
