@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module, resources
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dovetail.arch.accelerator import Accelerator
 from dovetail.arch.systolic import SystolicArray, shorten
 from dovetail.errors import AcceleratorError, UnknownNameError
+from dovetail.ir import strict_yaml
 
 GROUP = "dovetail.accelerators"
 """Entry points of other packages' families: each names a `dovetail.flows.base.Family`."""
@@ -83,7 +81,10 @@ def load(spec: str | Path) -> Accelerator:
         AcceleratorError: naming file, key, value and legal range if the file is wrong.
     """
     if str(spec).endswith((".yaml", ".yml")):
-        return _parse(_read(Path(spec)), str(spec))
+        text = strict_yaml.read_text(
+            Path(spec), MAX_FILE_BYTES, AcceleratorError, "accelerator file"
+        )
+        return _parse(text, str(spec))
     if spec not in names():
         raise UnknownNameError("accelerator", str(spec), [*names(), "a path ending in .yaml"])
     return _parse(_text(str(spec)), f"{spec}.yaml")
@@ -131,57 +132,12 @@ def _text(name: str) -> str:
     return (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise AcceleratorError(f"{path}: larger than 1 MiB, which no accelerator file is")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise AcceleratorError(f"{path}: cannot be read: {error}") from None
-
-
 def _parse(text: str, source: str) -> Accelerator:
     return from_dict(_mapping(text, source), source)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses keys that appear twice, which YAML would silently overwrite."""
-
-
-def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-    for key, count in keys.most_common(1):
-        if count > 1:
-            line = node.start_mark.line + 1
-            raise AcceleratorError(f"line {line}: key {shorten(key)} stands twice")
-    return loader.construct_mapping(node, deep=True)
-
-
-def _plain_number(loader: _StrictLoader, node: yaml.ScalarNode) -> int | float:
-    """Refuses the base of sixty and underscores, which YAML 1.1 takes: 10:20 would be 620."""
-    if ":" in node.value or "_" in node.value:
-        line = node.start_mark.line + 1
-        raise AcceleratorError(f"line {line}: {shorten(node.value)}: write a plain number")
-    whole = node.tag.endswith(":int")
-    value: int | float = (
-        loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
-    )
-    return value
-
-
-for _kind in ("int", "float"):
-    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _plain_number)
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
-
-
 def _mapping(text: str, source: str) -> dict[str, Any]:
-    try:
-        values = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
-    except AcceleratorError as error:
-        raise AcceleratorError(f"{source}: {error}") from None
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        line = " ".join(str(error).split())
-        raise AcceleratorError(f"{source}: not valid YAML: {line}") from None
+    values = strict_yaml.parse(text, source, AcceleratorError)
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise AcceleratorError(f"{source}: must hold 'key: value' lines, one per parameter")
     return values
