@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dovetail.errors import NetworkError
 
@@ -42,6 +42,36 @@ FLOAT32 = NumberFormat("float", 32)
 
 
 @dataclass(frozen=True, slots=True)
+class Quantization:
+    """The real numbers that integer codes stand for: scale x (code - zero point).
+
+    Attributes:
+        scales: one, or one per element of `axis`.
+        zero_points: as many.
+        axis: dimension whose elements have scales of their own; None if the tensor has one.
+
+    Raises:
+        NetworkError: if a scale is not positive, or their numbers do not fit.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.scales) != len(self.zero_points) or not self.scales:
+            raise NetworkError(
+                f"quantization of {len(self.scales)} scales and {len(self.zero_points)} zero "
+                "points: needs as many of each, at least one"
+            )
+        if self.axis is None and len(self.scales) > 1:
+            raise NetworkError(f"quantization of {len(self.scales)} scales needs an axis")
+        wrong = [scale for scale in self.scales if not 0 < scale < math.inf]
+        if wrong:
+            raise NetworkError(f"quantization scale {wrong[0]}: must be positive and finite")
+
+
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """A dense tensor.
 
@@ -51,15 +81,21 @@ class Tensor:
         format: number format of every element. Floating formats mean "not quantized": such a
             tensor is deployed at the operand width of the accelerator that runs it.
         is_parameter: True for weights and other constants, False for activations.
+        quantization: scales and zero points of integer codes; None where nobody has fixed them.
+        entropy_bits: mean information of a stored code in bits, each code for itself (order 0):
+            what an ideal code for single values needs; None where the values are unknown.
 
     Raises:
-        NetworkError: if an extent is not positive or the tensor exceeds 2^48 elements.
+        NetworkError: if an extent is not positive, the tensor exceeds 2^48 elements, or its
+            quantization does not fit its shape.
     """
 
     name: str
     shape: tuple[int, ...]
     format: NumberFormat = FLOAT32
     is_parameter: bool = False
+    quantization: Quantization | None = None
+    entropy_bits: float | None = None
 
     def __post_init__(self) -> None:
         if any(extent < 1 for extent in self.shape):
@@ -70,6 +106,19 @@ class Tensor:
             raise NetworkError(
                 f"tensor '{self.name}' of shape {list(self.shape)} exceeds 2^48 elements"
             )
+        axis = self.quantization.axis if self.quantization else None
+        if self.quantization and axis is not None:
+            count = len(self.quantization.scales)
+            if not 0 <= axis < len(self.shape) or self.shape[axis] != count:
+                raise NetworkError(
+                    f"tensor '{self.name}' of shape {list(self.shape)} has {count} scales along "
+                    f"axis {axis}: needs one per element of it"
+                )
+
+    def seen_as(self, shape: tuple[int, ...]) -> Tensor:
+        """The same elements in another shape; scales along an axis stay with the stored one."""
+        whole = self.quantization is None or self.quantization.axis is None
+        return replace(self, shape=shape, quantization=self.quantization if whole else None)
 
     @property
     def elements(self) -> int:

@@ -29,7 +29,7 @@ def _image(tensor: Tensor) -> Tensor:
     if not _is_rows(tensor):
         return tensor
     features = tensor.shape[-1]
-    return replace(tensor, shape=(1, features, tensor.elements // features, 1))
+    return tensor.seen_as((1, features, tensor.elements // features, 1))
 
 
 def _convolution(network: Network, op: Operator) -> Operator:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dovetail.errors import NetworkError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Access, Affine, Einsum, Operator
-from dovetail.ir.tensor import FLOAT32, NumberFormat, Tensor
+from dovetail.ir.tensor import FLOAT32, NumberFormat, Quantization, Tensor
 from dovetail.ir.window import Windows
 from dovetail.networks import operators
 from dovetail.networks.operators import Window
@@ -36,6 +36,8 @@ class Value:
         constant: True if it is the same in every inference.
         data: elements of a small constant, else None.
         stored: shape of the tensor of this name, if the value is another view of it.
+        quantization: scales and zero points of the tensor, along an axis of its stored shape.
+        entropy_bits: as of the tensor.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Value:
     constant: bool = False
     data: Array | None = None
     stored: Shape | None = None
+    quantization: Quantization | None = None
+    entropy_bits: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) > MAX_RANK:
@@ -123,8 +127,8 @@ class Assembler:
         expanded first.
         """
         left, right = self._tensor(a), self._tensor(b)
-        rows = replace(left, shape=(1, *left.shape)) if len(left.shape) == 1 else left
-        columns = replace(right, shape=(*right.shape, 1)) if len(right.shape) == 1 else right
+        rows = left.seen_as((1, *left.shape)) if len(left.shape) == 1 else left
+        columns = right.seen_as((*right.shape, 1)) if len(right.shape) == 1 else right
         lead_a, lead_b = rows.shape[:-2], columns.shape[:-2]
         if math.prod(lead_a) == 1 < math.prod(lead_b) and not transpose_b and not bias:
             self._shared_matrix(name, rows, columns, output)
@@ -150,7 +154,7 @@ class Assembler:
         for tensor, view in ((left, views[0]), (right, views[1])):
             if math.prod(view) != tensor.elements:
                 raise NetworkError(f"'{tensor.name}' {list(tensor.shape)} is no {list(view)}")
-        left, right = replace(left, shape=views[0]), replace(right, shape=views[1])
+        left, right = left.seen_as(views[0]), right.seen_as(views[1])
         self._append(
             operators.matmul(
                 self._fresh(name), left, right, self._tensor(output), transpose_b=transpose_b
@@ -219,7 +223,7 @@ class Assembler:
     def _expanded(self, name: str, value: Value, tensor: Tensor, lead: Shape) -> Tensor:
         shape = (*lead, *tensor.shape[-2:])
         if math.prod(shape) == tensor.elements:
-            return replace(tensor, shape=shape)
+            return tensor.seen_as(shape)
         wide = Value(f"{name}.{value.name}.expanded", shape, tensor.format)
         self.vector(wide.name, "expand", (value,), (wide,))
         return self._tensor(wide)
@@ -231,11 +235,14 @@ class Assembler:
         known = self._tensors.get(value.name)
         if known is None:
             shape = value.stored or value.shape
-            known = Tensor(value.name, shape, value.format, value.constant)
+            known = Tensor(
+                value.name, shape, value.format, value.constant, value.quantization,
+                value.entropy_bits,
+            )  # fmt: skip
             self._tensors[value.name] = known
         if known.elements != value.elements:
             raise NetworkError(f"'{value.name}' {list(known.shape)} is no {list(value.shape)}")
-        return known if known.shape == value.shape else replace(known, shape=value.shape)
+        return known if known.shape == value.shape else known.seen_as(value.shape)
 
     def _append(self, operator: Operator) -> None:
         self._operators.append(operator)
@@ -250,7 +257,7 @@ class Assembler:
 
 
 def _as_image(tensor: Tensor) -> Tensor:
-    return replace(tensor, shape=(*tensor.shape, 1)) if len(tensor.shape) == 3 else tensor
+    return tensor.seen_as((*tensor.shape, 1)) if len(tensor.shape) == 3 else tensor
 
 
 def _flat(window: Windows) -> Window:
