@@ -19,7 +19,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dovetail.arch import presets
-from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
+from dovetail.arch.space import SystolicSpace
+from dovetail.arch.systolic import DEFAULT_KNOBS
 from dovetail.flow import map_network, read_report
 from dovetail.mappers.batch import batch_totals
 from dovetail.mappers.bound import LATENCY

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
+
+from dovetail.ir.space import Value
 
 
 class Accelerator(Protocol):
@@ -30,6 +32,21 @@ class Accelerator(Protocol):
     @property
     def area_mm2(self) -> float:
         """Area without off-chip memory."""
+
+    @property
+    def array(self) -> str:
+        """What computes, in a few words, e.g. `16 x 16 ws`."""
+
+    @property
+    def sram_bytes(self) -> float:
+        """Capacity of all memories on chip."""
+
+    def default_knobs(self) -> dict[str, tuple[Value, ...]]:
+        """Its design space: values by parameter name around this design."""
+
+    @classmethod
+    def parameters(cls) -> Iterator[tuple[str, str, str, str]]:
+        """(name, default, legal values, meaning) of what `from_dict` and `replace` take."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> Self:

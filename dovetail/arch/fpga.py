@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from dovetail.arch.devices import DEVICES, RESOURCES, Device
-from dovetail.arch.laws import UNLIMITED, checked, choice, number, short
-from dovetail.arch.systolic import shorten
-from dovetail.errors import AcceleratorError
+from dovetail.arch.laws import UNLIMITED, choice, number, text
+from dovetail.arch.parameters import Parameters
+from dovetail.ir.space import Value
 
 FIDELITIES = ("estimate",)
 
 
 @dataclass(frozen=True, slots=True)
-class FpgaDataflow:
+class FpgaDataflow(Parameters):
     """A dataflow design in FINN's manner: one node per layer, all of them at work at once.
 
-    Construction checks nothing: an illegal design is a value, and `validate()` says why. How the
-    nodes are folded depends on the network: a mapper decides it, within the device's budget.
+    How the nodes are folded depends on the network: a mapper decides it, within the device's
+    budget.
 
     Attributes:
         name: label in reports.
@@ -43,9 +41,7 @@ class FpgaDataflow:
 
     family: ClassVar[str] = "fpga"
 
-    name: str = dataclasses.field(
-        default="fpga", metadata={"kind": "text", "doc": "label in reports"}
-    )
+    name: str = text("fpga", "label in reports")
     board: str = choice("zcu102", tuple(DEVICES), "board, which names the FPGA")
     share: float = number(0.8, 0.01, 1, "", "of its resources that a design may use")
     clock_mhz: float = number(200.0, 1, 1000, "MHz", "of everything")
@@ -96,59 +92,30 @@ class FpgaDataflow:
         """0: an FPGA's cost is what a design uses of it; no source gives its die."""
         return 0.0
 
-    @staticmethod
-    def parameters() -> Iterator[tuple[str, str, str, str]]:
-        """(name, default, legal values, meaning) of what `from_dict` and `replace` take."""
-        for field in dataclasses.fields(FpgaDataflow):
-            law = field.metadata
-            yield field.name, str(_scalar(field.default, law)), short(law), law["doc"]
+    @property
+    def array(self) -> str:
+        """The device and how its nodes multiply."""
+        return f"{self.device.part}, {self.multipliers}"
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], source: str = "parameters") -> FpgaDataflow:
-        """Builds a design from parameters by name.
+    @property
+    def sram_bytes(self) -> float:
+        """Block RAM and UltraRAM that a design may use."""
+        return (self.budget["bram18"] * 18 + self.budget["uram"] * 288) * 1024 / 8
 
-        Raises:
-            AcceleratorError: naming source, key, value and legal range.
-        """
-        laws = {field.name: field.metadata for field in dataclasses.fields(cls)}
-        given = {key: value for key, value in values.items() if key != "family"}
-        for key in given:
-            if key not in laws:
-                raise AcceleratorError(
-                    f"{source}: unknown key {shorten(key)}; legal keys: {', '.join(laws)}"
-                )
-        return cls(**{k: checked(f"{source}: {k}", laws[k], v) for k, v in given.items()})
+    def default_knobs(self) -> dict[str, tuple[Value, ...]]:
+        """Its design space: what multiplies, where weights stay, and their widest stream."""
+        return {
+            "multipliers": ("dsp", "lut"),
+            "weight_memory": ("block", "distributed", *(["ultra"] * (self.device.uram > 0))),
+            "weight_stream_bits": tuple(sorted({36, 144, 1024, self.weight_stream_bits})),
+            "share": tuple(sorted({0.25, 0.5, self.share})),
+        }
 
-    def to_dict(self) -> dict[str, int | float | str]:
-        """Parameter values as scalars by name."""
-        table: dict[str, int | float | str] = {"family": self.family}
-        for field in dataclasses.fields(self):
-            table[field.name] = _scalar(getattr(self, field.name), field.metadata)
-        return table
-
-    def replace(self, values: Mapping[str, object], source: str = "--set") -> FpgaDataflow:
-        """A copy with some parameters replaced; raises as `from_dict` does."""
-        return self.from_dict({**self.to_dict(), **values}, source)
-
-    def validate(self) -> list[str]:
-        """Reasons why the design is illegal; empty if it is legal."""
-        try:
-            for field in dataclasses.fields(self):
-                checked(f"{self.name}: {field.name}", field.metadata, getattr(self, field.name))
-        except AcceleratorError as error:
-            return [str(error)]
+    def faults(self) -> list[str]:
+        """What the device lacks."""
         if self.weight_memory == "ultra" and not self.device.uram:
             return [
                 f"weight_memory = ultra: the {self.device.part} of board '{self.board}' has no "
                 "UltraRAM: set weight_memory = block"
             ]
         return []
-
-
-def _scalar(value: Any, law: Mapping[str, Any]) -> int | float | str:
-    """A value as a file writes it."""
-    for word, stands_for in law.get("words", {}).items():
-        if value == stands_for:
-            return str(word)
-    found: int | float | str = value
-    return found

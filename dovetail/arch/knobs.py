@@ -1,23 +1,16 @@
-"""Design spaces of any family: knobs by dotted name over a base design, evaluated one by one."""
+"""Design spaces of any family: knobs by name over a base design, evaluated one by one."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
 from dovetail.arch.accelerator import Accelerator
-from dovetail.arch.spatial import SpatialArray
-from dovetail.arch.system import System
 from dovetail.errors import AcceleratorError
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space, Value
-
-SMALL_BYTES = 1024
-"""Memories up to this size are register files: halved and doubled; larger ones quartered, too."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +27,6 @@ class DesignSpace:
 
     base: Accelerator
     knobs: Mapping[str, Sequence[Value]]
-
-    batched: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name, values in self.knobs.items():
@@ -95,38 +86,3 @@ def _with(design: IntArray, position: int, value: int) -> IntArray:
     changed = design.copy()
     changed[position] = value
     return changed
-
-
-def default_knobs(base: Accelerator) -> dict[str, tuple[Value, ...]]:
-    """Knobs around a base: array dimensions and capacities, halved and doubled.
-
-    Raises:
-        AcceleratorError: if the family has no such parameters.
-    """
-    if isinstance(base, SpatialArray):
-        return _spatial_knobs(base)
-    if isinstance(base, System):
-        knobs: dict[str, tuple[Value, ...]] = {
-            "dram_gb_per_s": tuple(base.dram_gb_per_s * scale for scale in (0.5, 1, 2))
-        }
-        for name, core in base.cores:
-            if isinstance(core, SpatialArray):
-                inner = _spatial_knobs(core)
-                knobs |= {f"cores.{name}.{key}": values for key, values in inner.items()}
-        return knobs
-    raise AcceleratorError(
-        f"accelerator '{base.name}' of family '{base.family}' has no default knobs: name some"
-    )
-
-
-def _spatial_knobs(base: SpatialArray) -> dict[str, tuple[Value, ...]]:
-    knobs: dict[str, tuple[Value, ...]] = {}
-    for name, size in base.dimensions:
-        knobs[f"array.{name}"] = tuple(sorted({max(1, size // 2), size, size * 2}))
-    for store in base.stores:
-        if math.isfinite(store.capacity_bytes):
-            small = store.capacity_bytes <= SMALL_BYTES
-            scales = (0.5, 1, 2) if small else (0.25, 0.5, 1, 2)
-            sizes = tuple(store.capacity_bytes * scale for scale in scales)
-            knobs[f"memories.{store.name}.capacity_bytes"] = sizes
-    return knobs

@@ -42,6 +42,11 @@ def names(doc: str, choices: tuple[str, ...] = (), *, default: Any = ()) -> Any:
     )
 
 
+def text(default: str, doc: str) -> Any:
+    """A field that holds any text."""
+    return dataclasses.field(default=default, metadata={"kind": "text", "doc": doc})
+
+
 def flag(default: bool, doc: str) -> Any:
     """A field that is true or false."""
     return dataclasses.field(default=default, metadata={"kind": "flag", "doc": doc})

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
+from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.systolic import SystolicArray
 from dovetail.arch.table import DEPENDS, Design, areas, design_row, excesses, rtl_faults
 from dovetail.errors import AcceleratorError
-from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space, Value
-
-DEFAULT_KNOBS: dict[str, tuple[Value, ...]] = {
-    "rows": (4, 8, 16, 32, 64),
-    "cols": (4, 8, 16, 32, 64),
-    "dataflow": ("ws", "os", "is"),
-    "input_bits": (4, 8),
-    "weight_bits": (2, 4, 8),
-    "input_sram_kib": (2, 4, 8, 16, 32, 64, 128),
-    "weight_sram_kib": (2, 4, 8, 16, 32, 64, 128),
-    "output_sram_kib": (2, 4, 8, 16, 32, 64, 128),
-    "vector_lanes": (4, 8, 16, 32, 64),
-    "clock_mhz": (125, 250, 500, 1000),
-}
-"""An edge-class space of 3 million designs; the `edge` preset is one of them."""
+from dovetail.ir.space import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class SystolicSpace:
+class SystolicSpace(DesignSpace):
     """Systolic arrays that share a base design and differ in some parameters.
 
     Attributes:
@@ -43,30 +29,13 @@ class SystolicSpace:
     """
 
     base: SystolicArray
-    knobs: Mapping[str, Sequence[Value]]
-
-    batched: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, values in self.knobs.items():
-            if name == "name" or not values:
-                raise AcceleratorError(f"knob '{name}' needs at least one value of a parameter")
-            if name == "machine":
-                raise AcceleratorError(
-                    "knob 'machine': operators are laid out for one machine; set it in the base"
-                )
-            for value in values:
-                self.base.replace({name: value}, f"knob '{name}'")
-
-    @cached_property
-    def space(self) -> Space:
-        """The knobs as a design space."""
-        return Space(
-            tuple(
-                Knob(name, tuple(values), ordered=not isinstance(values[0], str))
-                for name, values in self.knobs.items()
+        if "machine" in self.knobs:
+            raise AcceleratorError(
+                "knob 'machine': operators are laid out for one machine; set it in the base"
             )
-        )
+        super().__post_init__()
 
     def decode(self, design: Sequence[int] | IntArray) -> SystolicArray:
         """The accelerator of one index vector (knobs,)."""

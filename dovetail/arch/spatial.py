@@ -12,11 +12,14 @@ from dovetail.arch import spatial_form, spatial_laws
 from dovetail.arch.laws import UNLIMITED, choice, flag, names, number
 from dovetail.arch.technology import DRAM_PJ_PER_BYTE, Technology
 from dovetail.errors import AcceleratorError
+from dovetail.ir.space import Value
 
 BUFFERING = ("ideal", "single", "double")
 OPERANDS = ("input", "weight", "output")
 FIDELITIES = ("estimate",)
 ENERGIES = ("read_pj", "write_pj")
+REGISTER_FILE_BYTES = 1024
+"""Memories up to this size are register files, of which the design space has fewer sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,24 @@ class SpatialArray:
         """Capacity of all instances of all memories that have one."""
         limited = (s for s in self.stores if math.isfinite(s.capacity_bytes))
         return sum(store.capacity_bytes * self.instances(store) for store in limited)
+
+    @property
+    def array(self) -> str:
+        """Sizes of its dimensions."""
+        return " x ".join(f"{size} {name}" for name, size in self.dimensions)
+
+    def default_knobs(self) -> dict[str, tuple[Value, ...]]:
+        """Array dimensions and capacities, halved and doubled; larger memories quartered, too."""
+        knobs: dict[str, tuple[Value, ...]] = {}
+        for name, size in self.dimensions:
+            knobs[f"array.{name}"] = tuple(sorted({max(1, size // 2), size, size * 2}))
+        for store in self.stores:
+            if math.isfinite(store.capacity_bytes):
+                small = store.capacity_bytes <= REGISTER_FILE_BYTES
+                scales = (0.5, 1, 2) if small else (0.25, 0.5, 1, 2)
+                sizes = tuple(store.capacity_bytes * scale for scale in scales)
+                knobs[f"memories.{store.name}.capacity_bytes"] = sizes
+        return knobs
 
     @property
     def technology(self) -> Technology:

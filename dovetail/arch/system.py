@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dovetail.arch import presets
 from dovetail.arch.accelerator import Accelerator
-from dovetail.arch.laws import NAME, checked, number
+from dovetail.arch.laws import NAME, checked, number, short
 from dovetail.arch.spatial import SpatialArray
 from dovetail.arch.systolic import SystolicArray, shorten
 from dovetail.errors import AcceleratorError
+from dovetail.ir.space import Value
 
 FIDELITIES = ("estimate",)
+CORES = (SystolicArray, SpatialArray)
+"""Built-in families that run operator by operator; those of other packages may be cores, too."""
 MAX_CORES = 16
 KEYS = ("name", "cores", "dram_gb_per_s", "clock_mhz")
 
@@ -55,6 +58,35 @@ class System:
     def area_mm2(self) -> float:
         """Area of all cores."""
         return sum(core.area_mm2 for _, core in self.cores)
+
+    @property
+    def array(self) -> str:
+        """Names of the cores."""
+        return " + ".join(name for name, _ in self.cores)
+
+    @property
+    def sram_bytes(self) -> float:
+        """On-chip memories of all cores."""
+        return sum(core.sram_bytes for _, core in self.cores)
+
+    def default_knobs(self) -> dict[str, tuple[Value, ...]]:
+        """Shared bandwidth, halved and doubled, and the knobs of spatial cores."""
+        bandwidths = tuple(self.dram_gb_per_s * scale for scale in (0.5, 1, 2))
+        knobs: dict[str, tuple[Value, ...]] = {"dram_gb_per_s": bandwidths}
+        for name, core in self.cores:
+            if isinstance(core, SpatialArray):
+                inner = core.default_knobs()
+                knobs |= {f"cores.{name}.{key}": values for key, values in inner.items()}
+        return knobs
+
+    @classmethod
+    def parameters(cls) -> Iterator[tuple[str, str, str, str]]:
+        """(name, default, legal values, meaning) of what `from_dict` and `replace` take."""
+        yield "cores", "", "presets, or parameters with their family", "what it is made of"
+        yield "cores.CORE.PARAMETER", "", "see the core's family", "parameter of one core"
+        for field in dataclasses.fields(cls):
+            if law := field.metadata:
+                yield field.name, f"{field.default}", short(law), law["doc"]
 
     def bounded(self) -> tuple[tuple[str, Accelerator], ...]:
         """The cores, none of which has more bandwidth than the system shares out."""
@@ -138,10 +170,10 @@ class System:
             reasons.append("cores: must be at least one")
         for name, core in self.cores:
             reasons += [f"cores.{name}: {reason}" for reason in core.validate()]
-            if isinstance(core, System):
-                reasons.append(f"cores.{name}: a system is no core of another system")
-            if core.family == "fpga":
-                reasons.append(f"cores.{name}: an FPGA pipeline runs whole networks: it is no core")
+            if core.family in presets.FAMILIES and not isinstance(core, CORES):
+                reasons.append(
+                    f"cores.{name}: family '{core.family}' runs whole networks: it is no core"
+                )
             if isinstance(core, SystolicArray) and core.machine != "ideal":
                 reasons.append(f"cores.{name}: machine '{core.machine}': cores are ideal machines")
         for field in dataclasses.fields(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -22,6 +22,20 @@ FIDELITIES = ("estimate", "cycle")
 MAX_DEPTH = 65535
 """Most words of one half of a scratchpad on the RTL machine; what is beyond stays unused."""
 
+
+DEFAULT_KNOBS: dict[str, tuple[Value, ...]] = {
+    "rows": (4, 8, 16, 32, 64),
+    "cols": (4, 8, 16, 32, 64),
+    "dataflow": ("ws", "os", "is"),
+    "input_bits": (4, 8),
+    "weight_bits": (2, 4, 8),
+    "input_sram_kib": (2, 4, 8, 16, 32, 64, 128),
+    "weight_sram_kib": (2, 4, 8, 16, 32, 64, 128),
+    "output_sram_kib": (2, 4, 8, 16, 32, 64, 128),
+    "vector_lanes": (4, 8, 16, 32, 64),
+    "clock_mhz": (125, 250, 500, 1000),
+}
+"""An edge-class space of 3 million designs; the `edge` preset is one of them."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 1
@@ -79,10 +93,30 @@ class SystolicArray:
     fold_overlap: str = _choice("none", OVERLAPS, "whether folds of one tile follow without gaps")
     bus_bits: int = _number(64, 8, 512, "bit", "width of the RTL machine's memory bus")
 
-    @staticmethod
-    def parameters() -> tuple[dataclasses.Field[Any], ...]:
-        """The family's parameters in order, with unit, legal range and meaning as metadata."""
-        return dataclasses.fields(SystolicArray)
+    @classmethod
+    def parameters(cls) -> Iterator[tuple[str, str, str, str]]:
+        """(name, default, legal values, meaning) of what `from_dict` and `replace` take."""
+        for f in dataclasses.fields(cls):
+            law = f.metadata
+            legal = ", ".join(law.get("choices", ()))
+            if "low" in law:
+                legal = f"{law['low']:,} to {law['high']:,} {law['unit']}".strip()
+            yield f.name, str(f.default), legal, law["doc"]
+
+    @property
+    def array(self) -> str:
+        """Shape and dataflow."""
+        arrays = f"{self.arrays} x " * (self.arrays > 1)
+        return f"{arrays}{self.rows} x {self.cols} {self.dataflow}"
+
+    @property
+    def sram_bytes(self) -> float:
+        """All three scratchpads, both halves."""
+        return (self.input_sram_kib + self.weight_sram_kib + self.output_sram_kib) * 1024
+
+    def default_knobs(self) -> dict[str, tuple[Value, ...]]:
+        """The family's design space, the same around every base."""
+        return dict(DEFAULT_KNOBS)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object], source: str = "parameters") -> SystolicArray:
@@ -95,7 +129,7 @@ class SystolicArray:
         Raises:
             AcceleratorError: naming source, key, value and legal range or type.
         """
-        known = {f.name: f for f in cls.parameters()}
+        known = {f.name: f for f in dataclasses.fields(cls)}
         for key in values:
             if key not in known:
                 raise AcceleratorError(
@@ -106,7 +140,7 @@ class SystolicArray:
 
     def to_dict(self) -> dict[str, int | float | str]:
         """Parameter values by name."""
-        return {f.name: getattr(self, f.name) for f in self.parameters()}
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def replace(self, values: Mapping[str, object], source: str = "--set") -> SystolicArray:
         """A copy with some parameters replaced; raises as `from_dict` does."""
@@ -115,7 +149,7 @@ class SystolicArray:
     def validate(self) -> list[str]:
         """Reasons why the design is illegal; empty if it is legal."""
         reasons = []
-        for f in self.parameters():
+        for f in dataclasses.fields(self):
             try:
                 _checked(self.name, f, getattr(self, f.name))
             except AcceleratorError as error:

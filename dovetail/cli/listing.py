@@ -80,13 +80,13 @@ def _accelerators() -> Table:
     table = make_table(columns, words=("accelerator", "array", "what it is"))
     for name in presets.names():
         a = presets.load(name)
-        array, sram_kib, dram = _described(a)
+        sram_kib = a.sram_bytes / 1024
         table.add_row(
             name,
-            array,
+            a.array,
             engineering(2e6 * a.peak_macs_per_cycle * a.clock_mhz, "OPS"),
             f"{sram_kib / 1024:.4g} MiB" if sram_kib >= 1024 else f"{sram_kib:.4g} KiB",
-            dram,
+            _dram(a),
             f"{a.clock_mhz:g} MHz",
             f"{a.area_mm2:.3g}",
             presets.title(name),
@@ -94,52 +94,22 @@ def _accelerators() -> Table:
     return table
 
 
-def _described(a: Accelerator) -> tuple[str, float, str]:
-    """Array, KiB of all memories on chip, and what is off chip."""
-    from dovetail.arch.spatial import SpatialArray
-    from dovetail.arch.system import System
-    from dovetail.arch.systolic import SystolicArray
-
-    if isinstance(a, SystolicArray):
-        arrays = f"{a.arrays} x " * (a.arrays > 1)
-        sram = a.input_sram_kib + a.weight_sram_kib + a.output_sram_kib
-        return f"{arrays}{a.rows} x {a.cols} {a.dataflow}", sram, _dram(a, a.dram)
-    if isinstance(a, SpatialArray):
-        array = " x ".join(f"{size} {name}" for name, size in a.dimensions)
-        return array, a.sram_bytes / 1024, _dram(a, a.dram)
-    if isinstance(a, System):
-        kib = sum(_described(core)[1] for _, core in a.cores)
-        return " + ".join(name for name, _ in a.cores), kib, _dram(a, "")
-    return a.family, 0.0, _dram(a, "")
-
-
-def _dram(a: Accelerator, kind: str) -> str:
+def _dram(a: Accelerator) -> str:
+    """Bandwidth off chip, and the kind of memory where the family has one."""
+    kind = getattr(a, "dram", "")
     return f"{a.dram_bytes_per_cycle * a.clock_mhz / 1e3:.4g} GB/s {kind}".rstrip()
 
 
 def _parameters() -> dict[str, Table]:
-    from dovetail.arch.fpga import FpgaDataflow
-    from dovetail.arch.spatial import SpatialArray
-    from dovetail.arch.systolic import SystolicArray
+    from dovetail.arch import presets
 
-    table = _words("parameter", "default", "legal", "meaning")
-    for field in SystolicArray.parameters():
-        law = field.metadata
-        legal = ", ".join(law.get("choices", ()))
-        if "low" in law:
-            legal = f"{law['low']:,} to {law['high']:,} {law['unit']}".strip()
-        table.add_row(field.name, f"{field.default}", legal, law["doc"])
-    spatial = _words("parameter", "default", "legal", "meaning")
-    for row in SpatialArray.parameters():
-        spatial.add_row(*row)
-    fpga = _words("parameter", "default", "legal", "meaning")
-    for row in FpgaDataflow.parameters():
-        fpga.add_row(*row)
-    return {
-        "systolic arrays (family: systolic)": table,
-        "spatial arrays (family: spatial); DIM is a dimension, M a memory": spatial,
-        "FPGA designs (family: fpga)": fpga,
-    }
+    tables = {}
+    for name in presets.families():
+        table = _words("parameter", "default", "legal", "meaning")
+        for row in presets.family_class(name, "list").parameters():
+            table.add_row(*row)
+        tables[f"family: {name}"] = table
+    return tables
 
 
 def _mappers() -> Table:

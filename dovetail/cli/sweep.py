@@ -170,7 +170,7 @@ def _values(base: Accelerator, key: str, text: str) -> list[Value]:
     if not isinstance(base, SystolicArray):
         base.replace({key: scalar(parts[0])}, "--vary")  # raises where no value would be legal
         return [scalar(part) for part in parts]
-    types = {field.name: field.type for field in SystolicArray.parameters()}
+    types = {field.name: field.type for field in dataclasses.fields(SystolicArray)}
     return [_typed(base, key, part, types.get(key)) for part in parts]
 
 

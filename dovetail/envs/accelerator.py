@@ -55,7 +55,7 @@ class AcceleratorProblem(HardwareProblem):
     def __init__(
         self,
         network: Network | str,
-        hardware: SystolicSpace | DesignSpace,
+        hardware: DesignSpace,
         objectives: Iterable[str] = OBJECTIVES,
         constraints: Iterable[str] = (),
         *,
@@ -66,11 +66,9 @@ class AcceleratorProblem(HardwareProblem):
         self.source = network if isinstance(network, str) else None
         self.network_sha256 = file_digest(self.source)
         work: Work
-        if hardware.batched:
-            assert isinstance(hardware, SystolicSpace)
+        if isinstance(hardware, SystolicSpace):
             work = self._batch(hardware, mapping, mapper or "greedy")
         else:
-            assert isinstance(hardware, DesignSpace)
             chosen = mapper_of(hardware.base, mapper)
             work = FlowWork(hardware, self.network, mapping, chosen)
         self.name = f"accelerator-{self._network.name}-{hardware.base.name}"

@@ -76,7 +76,7 @@ class CoDesignProblem(HardwareProblem):
         self,
         family: Family,
         oracle: Oracle,
-        hardware: SystolicSpace | DesignSpace,
+        hardware: DesignSpace,
         objectives: Iterable[str] = OBJECTIVES,
         constraints: Iterable[str] = (),
         *,
@@ -100,15 +100,11 @@ class CoDesignProblem(HardwareProblem):
             constraints,
         )
 
-    def _work(
-        self, hardware: SystolicSpace | DesignSpace, mapping: str, mapper: str | None
-    ) -> Work:
-        if not hardware.batched:
-            assert isinstance(hardware, DesignSpace)
+    def _work(self, hardware: DesignSpace, mapping: str, mapper: str | None) -> Work:
+        if not isinstance(hardware, SystolicSpace):
             return FlowWork(
                 hardware, self.family.network, mapping, mapper_of(hardware.base, mapper)
             )
-        assert isinstance(hardware, SystolicSpace)
         machine = hardware.base.machine
         self._slots = tabulate(self.family, lambda network: rows_by_operator(network, machine))
         workload = Workload(self._slots.operators, mapping, mapper or "greedy")

@@ -11,8 +11,8 @@ import numpy as np
 
 from dovetail.arch import presets
 from dovetail.arch.accelerator import Accelerator
-from dovetail.arch.knobs import DesignSpace, default_knobs
-from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
+from dovetail.arch.knobs import DesignSpace
+from dovetail.arch.space import SystolicSpace
 from dovetail.arch.systolic import SystolicArray
 from dovetail.envs.costing import UNMAPPABLE
 from dovetail.envs.objectives import (
@@ -239,7 +239,7 @@ def distinct(designs: IntArray, space: Space) -> tuple[IntArray, IntArray]:
     return unique, back
 
 
-def parse_hardware(base: object, knobs: object) -> SystolicSpace | DesignSpace:
+def parse_hardware(base: object, knobs: object) -> DesignSpace:
     """The accelerators of a specification.
 
     Args:
@@ -257,9 +257,10 @@ def parse_hardware(base: object, knobs: object) -> SystolicSpace | DesignSpace:
     if not isinstance(getattr(base, "family", None), str):
         raise ProblemError(f"base = {base!r}: must be a preset or accelerator parameters by name")
     accelerator: Accelerator = base  # type: ignore[assignment]  # families are checked by use
+    chosen = _table(accelerator.default_knobs() if knobs is None else knobs)
     if isinstance(accelerator, SystolicArray):
-        return SystolicSpace(accelerator, _table(DEFAULT_KNOBS if knobs is None else knobs))
-    return DesignSpace(accelerator, _table(default_knobs(accelerator) if knobs is None else knobs))
+        return SystolicSpace(accelerator, chosen)
+    return DesignSpace(accelerator, chosen)
 
 
 def _table(knobs: object) -> dict[str, tuple[Value, ...]]:

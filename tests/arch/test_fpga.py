@@ -87,5 +87,5 @@ def test_illegal_designs_are_values_with_reasons():
 def test_a_pipeline_is_no_core_of_a_system():
     system = System.from_dict({"cores": ["simba", "finn_zcu102"]})
     assert system.validate() == [
-        "cores.finn_zcu102: an FPGA pipeline runs whole networks: it is no core"
+        "cores.finn_zcu102: family 'fpga' runs whole networks: it is no core"
     ]

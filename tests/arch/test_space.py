@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovetail.arch import presets
-from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
-from dovetail.arch.systolic import DATAFLOWS, SystolicArray
+from dovetail.arch.space import SystolicSpace
+from dovetail.arch.systolic import DATAFLOWS, DEFAULT_KNOBS, SystolicArray
 from dovetail.arch.table import DEPENDS, Design, areas, design_row, excesses
 from dovetail.errors import AcceleratorError, ProblemError
 
@@ -69,7 +69,7 @@ def test_every_parameter_that_a_column_depends_on_is_named():
         "dram_gb_per_s": 7, "dram_latency_ns": 60, "node_nm": 16, "name": "other",
         "machine": "rtl", "fold_overlap": "full", "bus_bits": 32,
     }  # fmt: skip
-    assert set(other) == {field.name for field in SystolicArray.parameters()}
+    assert set(other) == {name for name, *_ in SystolicArray.parameters()}
     odd = EDGE.replace({"input_sram_kib": 64.1, "weight_sram_kib": 64.1, "output_sram_kib": 64.2})
     gates = odd.replace({"machine": "rtl", "rows": 24, "cols": 24, "vector_lanes": 9})
     for name, value in other.items():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ def error(values):
     return message
 
 
-@pytest.mark.parametrize("field", [f for f in SystolicArray.parameters() if "low" in f.metadata])
+@pytest.mark.parametrize("field", [f for f in fields(SystolicArray) if "low" in f.metadata])
 def test_every_number_has_a_legal_range_with_its_default_inside(field):
     law = field.metadata
     assert law["low"] <= field.default <= law["high"]
@@ -74,7 +75,7 @@ def test_unknown_keys_list_the_legal_ones():
 
 @given(
     st.dictionaries(
-        st.sampled_from([f.name for f in SystolicArray.parameters()]) | st.text(),
+        st.sampled_from([f.name for f in fields(SystolicArray)]) | st.text(),
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.none()),
     )
 )

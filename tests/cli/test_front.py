@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from dovetail.arch.presets import load
-from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
+from dovetail.arch.space import SystolicSpace
+from dovetail.arch.systolic import DEFAULT_KNOBS
 from dovetail.cli.front import Column, knob_columns, number, tables
 from dovetail.networks.elastic import ElasticFamily
 

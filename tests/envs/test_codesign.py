@@ -8,7 +8,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from dovetail.arch.presets import load
-from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
+from dovetail.arch.space import SystolicSpace
+from dovetail.arch.systolic import DEFAULT_KNOBS
 from dovetail.envs import make_problem
 from dovetail.envs.codesign import CoDesignProblem
 from dovetail.envs.design_env import DesignEnv

@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 
 import dovetail.envs
 from dovetail.arch import presets
-from dovetail.arch.knobs import DesignSpace, default_knobs
+from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.system import System
 from dovetail.envs import DesignEnv, make_problem
 from dovetail.envs.accelerator import AcceleratorProblem
@@ -98,10 +98,10 @@ def test_the_environment_is_one_of_gymnasium(problem, network_file):
     assert dovetail.envs is not None
 
 
-@pytest.mark.parametrize("name", [*presets.names("spatial"), *presets.names("system")])
+@pytest.mark.parametrize("name", [n for n in presets.names() if n not in presets.names("systolic")])
 def test_default_knobs_are_legal_and_hold_the_base(name):
     base = presets.load(name)
-    space = DesignSpace(base, default_knobs(base))
+    space = DesignSpace(base, base.default_knobs())
     own = {key: base.to_dict()[key] for key in space.knobs}
     assert space.decode(space.space.encode(own)) == base
     assert space.space.size >= 3
@@ -145,8 +145,6 @@ def test_what_is_wrong_is_said():
         DesignSpace(SMALL, {"array.x": (0, 1)})
     with pytest.raises(UnknownNameError, match="unknown mapper 'greedy'"):
         AcceleratorProblem(small_network(), DesignSpace(SMALL, KNOBS), mapper="greedy")
-    with pytest.raises(AcceleratorError, match="has no default knobs"):
-        default_knobs(presets.load("edge"))
     with pytest.raises(ProblemError, match="base accelerator 'small' is illegal"):
         AcceleratorProblem(
             small_network(),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dovetail.arch import presets
-from dovetail.arch.space import DEFAULT_KNOBS, SystolicSpace
+from dovetail.arch.space import SystolicSpace
+from dovetail.arch.systolic import DEFAULT_KNOBS
 from dovetail.arch.table import Design
 from dovetail.flow import simulate
 from dovetail.mappers.batch import batch_totals, energy_pj
