@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dovetail.errors import AcceleratorError, UnknownNameError
-from dovetail.sim.fpga.kernels import COLUMNS, KernelCost, find, read_table, write_table
+from dovetail.arch.kernels import COLUMNS, KernelCost, find, read_table, write_table
 
 COSTS = (
     KernelCost("gelu", (("bits", 16),), 1, 4, 1, 100, 90, 2, 1, "build gelu"),
