@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,11 +10,12 @@ import typer
 
 from dovetail.cli.options import OUTPUT, examples, pairs
 from dovetail.cli.output import check_outputs, console, make_table, save, save_json, show
-from dovetail.errors import OutputError, ProblemError
+from dovetail.errors import OutputError, ProblemError, ToolError
 
 if TYPE_CHECKING:
     from dovetail.hls import HlsBuild
     from dovetail.rtl.synthesis import Synthesis
+    from dovetail.sim.fpga.kernels import KernelCost
 
 TARGETS = ("gates", "xilinx")
 
@@ -21,6 +23,9 @@ EXAMPLES = examples(
     "dovetail hls build gelu --clock-ps 1500",
     "dovetail hls build lmul --set exponent=4 --set mantissa=3 --set finite=1 --lanes 16",
     "dovetail hls build requantize --stages 4 --delay-model sky130 --no-synth --json -",
+)
+TABLE_EXAMPLES = examples(
+    "dovetail hls table --out kernels.csv", "dovetail hls table --kernel gelu --kernel softmax"
 )
 
 
@@ -30,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(lambda: None)
     group.command("list")(list_command)
     group.command("build", epilog=EXAMPLES)(build_command)
+    group.command("table", epilog=TABLE_EXAMPLES)(table_command)
     app.add_typer(group, name="hls")
 
 
@@ -125,6 +131,62 @@ def build_command(
         _print(made, counts, folder)
 
 
+def table_command(
+    kernel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this kernel, repeatable.", show_default="all"),
+    ] = None,
+    limit: Annotated[
+        float, typer.Option("--synth-limit", metavar="S", help="Seconds per synthesis.", min=1)
+    ] = 1800.0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="F", rich_help_panel=OUTPUT,
+            help="Write the table as CSV, a line as soon as it is there; - prints it alone.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Build kernels at the default clock and count what they take on a 7-series FPGA.
+
+    Each at its defaults, pipelines also eight scalars wide, and some in further forms. A line that
+    takes Yosys too long is left out and named; the exit code is then 1.
+    """
+    from dovetail.hls import KERNELS, find_kernel
+    from dovetail.sim.fpga.kernels import write_table
+    from dovetail.verify.hls_table import command, measure, points
+
+    check_outputs({"--out": out})
+    names = [find_kernel(name).name for name in dict.fromkeys(kernel or KERNELS)]
+    _require_yosys()
+    costs, late = [], []
+    for point in points(names):
+        with console(stderr=True).status(command(point)):
+            try:
+                costs.append(measure(point, limit_s=limit))
+            except ToolError as error:
+                late.append(f"{command(point)}: {error}")
+                continue
+        if out not in (None, "-"):
+            save(str(out), write_table(costs))
+    if out == "-":
+        save(out, write_table(costs))
+    else:
+        _print_table(costs)
+    for line in late:
+        print(line, file=sys.stderr)
+    raise typer.Exit(1 if late else 0)
+
+
+def _print_table(costs: list[KernelCost]) -> None:
+    counts = ("latency", "II", "LUT", "FF", "DSP", "BRAM18")
+    table = make_table(("command", *counts), words=("command",))
+    for cost in costs:
+        numbers = (cost.latency_cycles, cost.initiation_interval, cost.lut, cost.ff, cost.dsp)
+        table.add_row(cost.command, *(f"{n:,}" for n in (*numbers, cost.bram18)))
+    show(table)
+
+
 def _parameters(overrides: list[str] | None) -> dict[str, int]:
     found = {}
     for key, text in pairs(overrides, "--set").items():
@@ -157,18 +219,10 @@ def _folder(path: str | None) -> Path | None:
 
 
 def _synthesize(made: HlsBuild, target: str, limit: float) -> Synthesis:
-    import tempfile
+    from dovetail.verify.hls_table import synthesize_build
 
-    from dovetail.rtl.synthesis import synthesize
-
-    with (
-        tempfile.TemporaryDirectory(prefix="dovetail-hls-") as name,
-        console(stderr=True).status(f"synthesize {made.module} to {target}"),
-    ):
-        path = Path(name) / "kernel.v"
-        path.write_text(made.verilog, encoding="utf-8")
-        # Multipliers take minutes to map with the full script, for 5 to 10 % fewer gates.
-        return synthesize(made.module, {}, target, files=[path], fast=True, limit_s=limit)
+    with console(stderr=True).status(f"synthesize {made.module} to {target}"):
+        return synthesize_build(made, target, limit_s=limit)
 
 
 def _summary(made: HlsBuild, counts: dict[str, Synthesis]) -> dict[str, Any]:

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from dovetail.hls import KERNELS
+from dovetail.sim.fpga.kernels import read_table
+from dovetail.verify import hls_table
 from tests.cli.driver import run, succeed
 from tests.rtl.icarus import require_icarus
 
@@ -46,6 +49,37 @@ def test_a_build_counts_gates_and_luts():
     assert gates["flip_flops"] == luts["flip_flops"] == 3 * 8 + 2
     assert gates["gate_equivalents"] > 100
     assert (luts["luts"] > 8, luts["dsps"]) == (True, 0)
+
+
+def test_a_table_of_kernels_is_read_by_the_model(tmp_path, monkeypatch):
+    if shutil.which("yosys") is None:
+        pytest.skip("yosys is not installed (apt-get install yosys)")
+    form = {"exponent": 4, "mantissa": 3, "finite": 1}
+    monkeypatch.setattr(hls_table, "points", lambda names: [("lmul", 1, form), ("gelu", 1, {})])
+    limit = hls_table.measure
+
+    def measure(point, limit_s):
+        return limit(point, limit_s=limit_s if point[0] == "lmul" else 0.01)
+
+    monkeypatch.setattr(hls_table, "measure", measure)
+    done = run("hls", "table", "--out", tmp_path / "kernels.csv")
+    assert done.code == 1
+    [cost] = read_table((tmp_path / "kernels.csv").read_text())
+    assert (cost.kernel, cost.latency_cycles, cost.initiation_interval) == ("lmul", 2, 1)
+    assert (cost.ff, cost.dsp, cost.bram18) == (3 * 8 + 2, 0, 0)
+    assert (
+        cost.command == "dovetail hls build lmul --set exponent=4 --set mantissa=3 --set finite=1"
+    )
+    assert "dovetail hls build gelu: yosys took more than 0.01 s" in done.err
+
+
+def test_points_are_the_defaults_wide_pipelines_and_further_forms():
+    found = hls_table.points(["gelu", "softmax"])
+    assert [(name, lanes) for name, lanes, _ in found] == [
+        ("gelu", 1), ("gelu", 8), ("softmax", 1), ("softmax", 1),
+    ]  # fmt: skip
+    for name, lanes, form in hls_table.points(KERNELS):
+        assert KERNELS[name].module(form, lanes)  # legal
 
 
 def test_kernels_are_verified():
