@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 from dovetail.errors import NetworkError
+from dovetail.ir.tensor import INT32
+from dovetail.networks import operators
 from dovetail.networks.draft import Draft
 from dovetail.networks.windows import axis_index, broadcast
 
@@ -59,6 +61,20 @@ class Elementary(Draft):
     def softmax(self, x: str, *, name: str = "softmax") -> str:
         """Softmax over the last dimension."""
         return self.activation(x, "softmax", name=name)
+
+    def topk(self, x: str, count: int, *, name: str = "topk") -> tuple[str, str]:
+        """The `count` largest elements of every last dimension, and their places."""
+        shape = self.shape(x)
+        if not 1 <= count <= shape[-1]:
+            raise NetworkError(f"operator '{name}': {count} of {shape[-1]} elements")
+        name, kept = self._unique(name), (*shape[:-1], count)
+        best, places = self._tensor(name, kept), self._tensor(f"{name}.places", kept, INT32)
+        self._append(
+            operators.vector(
+                name, "topk", (self._get(x),), (best, places), work_elements=math.prod(shape)
+            )
+        )
+        return best.name, places.name
 
     def concat(self, tensors: Sequence[str], axis: int, *, name: str = "concat") -> str:
         """Joins tensors along `axis`; their other extents are equal."""

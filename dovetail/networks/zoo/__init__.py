@@ -15,6 +15,7 @@ from dovetail.networks.zoo.decoders import (
 from dovetail.networks.zoo.encoders import bert_base, t5, trxl, vit_b16, xlm
 from dovetail.networks.zoo.mobilenet import mobilenet_v1, mobilenet_v2
 from dovetail.networks.zoo.mobilenet_v3 import lraspp, mobilenet_v3_large
+from dovetail.networks.zoo.moe import m3vit
 from dovetail.networks.zoo.resnet import resnet18, resnet50, resnext50
 from dovetail.networks.zoo.searched import amoebanet_d, darts, nasnet_a, pnasnet5
 from dovetail.networks.zoo.segmentation import deeplabv3, fcn_resnet50
@@ -29,7 +30,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
         densenet121, resnext50, mobilenet_v3_large, fcn_resnet50, deeplabv3, lraspp,
         nasnet_a, pnasnet5, amoebanet_d, darts,
         r2plus1d_18, s3d,
-        bert_base, vit_b16, transformer, t5, xlm, trxl,
+        bert_base, vit_b16, m3vit, transformer, t5, xlm, trxl,
         gpt2_prefill, gpt2_decode, llama2_7b_prefill, llama2_7b_decode,
         resnet8, ds_cnn, mobilenet_v1_025, autoencoder,
     )

@@ -66,10 +66,23 @@ def transformer_layer(
     Returns:
         Output, shaped as x, and the keys and values of all tokens so far.
     """
+    x, cache = _attention_half(net, x, spec, cache, score_bias)
+    return feed_forward_half(net, x, spec), cache
+
+
+def attention_half(net: NetworkBuilder, x: str, spec: LayerSpec) -> str:
+    """Adds self-attention over x (batch, tokens, width), its norm and its residual."""
+    return _attention_half(net, x, spec)[0]
+
+
+def _attention_half(
+    net: NetworkBuilder, x: str, spec: LayerSpec, cache: Cache | None = None,
+    score_bias: str | None = None,
+) -> tuple[str, Cache]:  # fmt: skip
     y = _before(net, x, spec, "attention")
     with net.scope("attention"):
         y, cache = _attention(net, y, y, spec, cache, score_bias)
-    return _feed_forward_half(net, _after(net, x, y, spec, "attention"), spec), cache
+    return _after(net, x, y, spec, "attention"), cache
 
 
 def decoder_layer(net: NetworkBuilder, x: str, memory: str, spec: LayerSpec) -> str:
@@ -91,10 +104,11 @@ def decoder_layer(net: NetworkBuilder, x: str, memory: str, spec: LayerSpec) -> 
     y = _before(net, x, spec, "cross")
     with net.scope("cross"):
         y, _ = _attention(net, y, memory, replace(spec, causal=False))
-    return _feed_forward_half(net, _after(net, x, y, spec, "cross"), spec)
+    return feed_forward_half(net, _after(net, x, y, spec, "cross"), spec)
 
 
-def _feed_forward_half(net: NetworkBuilder, x: str, spec: LayerSpec) -> str:
+def feed_forward_half(net: NetworkBuilder, x: str, spec: LayerSpec) -> str:
+    """Adds the feed-forward half over x (batch, tokens, width), its norm and its residual."""
     y = _before(net, x, spec, "ffn")
     with net.scope("ffn"):
         y = _feed_forward(net, y, spec)
