@@ -22,10 +22,10 @@ from dovetail.arch import presets
 from dovetail.arch.space import SystolicSpace
 from dovetail.arch.systolic import DEFAULT_KNOBS
 from dovetail.flow import map_network, read_report
-from dovetail.mappers.batch import batch_totals
-from dovetail.mappers.bound import LATENCY
 from dovetail.mappers.schedule import op_rows, schedule
-from dovetail.mappers.tiling import GREEDY, cost_pairs
+from dovetail.mappers.systolic.batch import batch_totals
+from dovetail.mappers.systolic.bound import LATENCY
+from dovetail.mappers.systolic.tiling import GREEDY, cost_pairs
 from dovetail.networks.registry import load_network
 from dovetail.sim.columns import NONE, Cost, Op, Tile
 from dovetail.sim.estimate import estimate

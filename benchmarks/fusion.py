@@ -15,8 +15,8 @@ import time
 
 from dovetail.arch import presets
 from dovetail.arch.spatial import SpatialArray
-from dovetail.mappers.fusion import FusedSchedule, fuse
-from dovetail.mappers.spatial import forget
+from dovetail.mappers.fusion.groups import FusedSchedule, fuse
+from dovetail.mappers.spatial.mapper import forget
 from dovetail.networks.registry import load_network
 
 

@@ -21,10 +21,10 @@ from dovetail.arch import presets
 from dovetail.arch.spatial import SpatialArray
 from dovetail.ir.operator import Einsum
 from dovetail.mappers.found import OBJECTIVES, Found
-from dovetail.mappers.mapspace import Mapspace
-from dovetail.mappers.mapspace_size import mapspace_size
-from dovetail.mappers.milp import milp_mapping
-from dovetail.mappers.spatial import SEEDED, find_mapping, forget, shape_key
+from dovetail.mappers.spatial.mapper import SEEDED, find_mapping, forget, shape_key
+from dovetail.mappers.spatial.mapspace import Mapspace
+from dovetail.mappers.spatial.mapspace_size import mapspace_size
+from dovetail.mappers.spatial.milp import milp_mapping
 from dovetail.networks.registry import load_network
 
 PLAIN_MILP = "milp alone"

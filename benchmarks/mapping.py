@@ -30,7 +30,7 @@ from dovetail.ir.operator import Einsum
 from dovetail.ir.tensor import Tensor
 from dovetail.mappers.formats.zigzag import read_zigzag
 from dovetail.mappers.found import Found
-from dovetail.mappers.optimal import optimal
+from dovetail.mappers.spatial.optimal import optimal
 from dovetail.networks.operators import Window, conv2d
 from dovetail.networks.registry import load_network
 from dovetail.sim.nest import analyse

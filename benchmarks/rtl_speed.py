@@ -23,10 +23,10 @@ from dovetail.arch.systolic import SystolicArray
 from dovetail.flow import map_network
 from dovetail.ir.encoding import ENTRY_BYTES, HEADER, pack, unpack
 from dovetail.ir.executable import Bytes, Executable
-from dovetail.mappers.quantize import quantize
-from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.rtl.lower import lower
+from dovetail.mappers.rtl.quantize import quantize
+from dovetail.mappers.rtl.twins import structure
 from dovetail.mappers.schedule import schedule
-from dovetail.mappers.twins import structure
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 from dovetail.sim import rtl

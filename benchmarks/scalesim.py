@@ -31,7 +31,7 @@ from dovetail.errors import NetworkError
 from dovetail.flow import simulate
 from dovetail.ir.network import Network
 from dovetail.mappers.schedule import op_rows, schedule
-from dovetail.mappers.tiling import MAPPERS
+from dovetail.mappers.systolic.tiling import MAPPERS
 from dovetail.networks.registry import load_network
 from dovetail.sim.columns import ARRAY, Op
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 from dovetail.ir.files import replaced_file
 from dovetail.ir.network import Network
-from dovetail.mappers.row_layer import row_layers
-from dovetail.mappers.row_stationary import RowMapping, RowStationaryArray, map_rows
+from dovetail.mappers.rows.layer import row_layers
+from dovetail.mappers.rows.stationary import RowMapping, RowStationaryArray, map_rows
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.zoo.mobilenet import V1_BLOCKS
 

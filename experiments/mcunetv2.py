@@ -20,8 +20,8 @@ import time
 from dovetail.cli.plot_patches import plot_patches
 from dovetail.errors import DovetailError
 from dovetail.ir.network import Network
-from dovetail.mappers.arena import NAIVE, peak_bytes
-from dovetail.mappers.patches import PatchSchedule, find_patches, layer_steps, patch_schedule
+from dovetail.mappers.patches.arena import NAIVE, peak_bytes
+from dovetail.mappers.patches.search import PatchSchedule, find_patches, layer_steps, patch_schedule
 from dovetail.networks.registry import load_network
 
 KB = 1024

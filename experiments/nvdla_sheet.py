@@ -35,7 +35,7 @@ from dovetail.arch import presets
 from dovetail.arch.spatial import SpatialArray
 from dovetail.errors import DovetailError, MappingError
 from dovetail.ir.operator import Einsum
-from dovetail.mappers.spatial import find_mapping
+from dovetail.mappers.spatial.mapper import find_mapping
 from dovetail.networks.builder import NetworkBuilder
 
 SOURCE = "https://github.com/nvdla/hw, the sheets of the performance spreadsheet in perf/"

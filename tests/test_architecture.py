@@ -126,7 +126,7 @@ def test_imports_go_one_way() -> None:
     ("room", "target", "legal"),
     [
         ("sim", "ir.program", True),
-        ("sim", "mappers.tiling", False),
+        ("sim", "mappers.systolic.tiling", False),
         ("networks", "arch.systolic", False),
         ("arch", "networks.registry", False),
         ("errors", "ir", False),

@@ -14,7 +14,7 @@ from dovetail.arch.table import design_row
 from dovetail.errors import AcceleratorError, FidelityError, MappingError, UnknownNameError
 from dovetail.flow import map_network, read_report, simulate, timings
 from dovetail.ir.tensor import FLOAT32, INT4, INT8, NumberFormat
-from dovetail.mappers.batch import batch_totals
+from dovetail.mappers.systolic.batch import batch_totals
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.zoo import NETWORKS, ds_cnn, resnet8
 from dovetail.sim.columns import NONE, Cost, Op

@@ -11,8 +11,8 @@ from dovetail.arch.systolic import SystolicArray
 from dovetail.cli.reading import summary
 from dovetail.errors import AcceleratorError, MappingError
 from dovetail.flow import map_network, read_report, simulate, timings
-from dovetail.mappers.rtl_lower import lower
-from dovetail.mappers.rtl_shape import misfit
+from dovetail.mappers.rtl.lower import lower
+from dovetail.mappers.rtl.shape import misfit
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 from dovetail.sim.cycle import compile_executable, run_chain

@@ -16,7 +16,7 @@ from dovetail.flow import map_network
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray
-from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.rtl.lower import lower
 from dovetail.networks.quantized import QuantizedNetwork
 from dovetail.sim import rtl
 from dovetail.sim.cycle import run_executable

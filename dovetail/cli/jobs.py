@@ -22,7 +22,7 @@ from dovetail.errors import MissingToolError, ProblemError, StudyError, UnknownN
 from dovetail.flow import simulate
 from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray
-from dovetail.mappers.quantize import quantize
+from dovetail.mappers.rtl.quantize import quantize
 from dovetail.networks.quantized import QuantizedNetwork
 from dovetail.networks.registry import load_network
 from dovetail.rtl.synthesis import Synthesis, synthesize

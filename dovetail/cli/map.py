@@ -46,7 +46,7 @@ def map_command(
         str | None,
         typer.Argument(
             metavar="[NETWORK]",
-            help="A name (dovetail list networks), an .onnx file, or a SCALE-Sim topology .csv.",
+            help="A name (dovetail list networks), an .onnx or .tflite file, or a SCALE-Sim .csv.",
             show_default=False,
         ),
     ] = None,
@@ -140,7 +140,7 @@ def map_command(
     from dovetail.cli.map_reading import as_json
     from dovetail.cli.map_work import Question, find_all, replay
     from dovetail.mappers.found import check_objective
-    from dovetail.mappers.spatial import check_mapper
+    from dovetail.mappers.spatial.mapper import check_mapper
 
     question = Question(check_objective(objective), check_mapper(mapper), seed, time_limit)
     if time_limit is not None and not time_limit > 0:

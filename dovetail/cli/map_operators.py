@@ -112,7 +112,7 @@ def convolution(values: Mapping[str, int]) -> Einsum:
 
 def grouped(einsums: Mapping[str, Einsum]) -> list[tuple[str, ...]]:
     """Names of operators that one mapping serves, in the order of the first of each group."""
-    from dovetail.mappers.spatial import shape_key
+    from dovetail.mappers.spatial.mapper import shape_key
 
     groups: dict[Hashable, list[str]] = {}
     for name, einsum in einsums.items():

@@ -14,7 +14,7 @@ from dovetail.cli.output import engineering, printable
 from dovetail.errors import MissingExtraError, OutputError
 from dovetail.ir.files import replaced_file, write_text
 from dovetail.ir.mapping import Temporal
-from dovetail.mappers.nest_view import NestView, Tile, byte_text, nest_view
+from dovetail.mappers.spatial.nest_view import NestView, Tile, byte_text, nest_view
 
 if TYPE_CHECKING:
     from dovetail.arch.spatial import SpatialArray

@@ -14,7 +14,7 @@ from dovetail.cli.map_operators import Work
 from dovetail.cli.map_work import Line, Question
 from dovetail.cli.output import engineering, make_table, printable
 from dovetail.mappers.formats.own import fields_of
-from dovetail.mappers.nest_view import nest_lines, nest_view
+from dovetail.mappers.spatial.nest_view import nest_lines, nest_view
 
 COLUMNS = ("operator", "times", "cycles", "energy", "util", "optimum", "seconds")
 

@@ -16,8 +16,8 @@ from dovetail.ir.operator import Einsum
 from dovetail.mappers.formats import read_mappings
 from dovetail.mappers.formats.timeloop import Levels
 from dovetail.mappers.found import Found
-from dovetail.mappers.random_search import random_mapping
-from dovetail.mappers.spatial import find_mapping
+from dovetail.mappers.spatial.mapper import find_mapping
+from dovetail.mappers.spatial.random_search import random_mapping
 from dovetail.mappers.stopping import ending_on_interrupt, stop_requested
 from dovetail.sim.nest import NestCost, analyse, analyse_tree, faults, tree_faults
 

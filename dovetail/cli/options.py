@@ -18,7 +18,7 @@ NetworkArgument = Annotated[
     str,
     typer.Argument(
         metavar="NETWORK",
-        help="A name (dovetail list networks), an .onnx file, or a SCALE-Sim topology .csv.",
+        help="A name (dovetail list networks), an .onnx or .tflite file, or a SCALE-Sim .csv.",
     ),
 ]
 AcceleratorOption = Annotated[

@@ -20,8 +20,8 @@ from dovetail.errors import MappingError
 
 if TYPE_CHECKING:
     from dovetail.ir.network import Network
-    from dovetail.mappers.arena import MemoryRule
-    from dovetail.mappers.patches import PatchSchedule
+    from dovetail.mappers.patches.arena import MemoryRule
+    from dovetail.mappers.patches.search import PatchSchedule
 
 KIB = 1024
 MAX_SIDE = 8
@@ -96,7 +96,7 @@ def patches_command(
     Elements take 8 bits. Memory is what the running layer reads and writes, and the buffer of the
     patches' result; depthwise and pointwise layers work in place.
     """
-    from dovetail.mappers.arena import NAIVE, MemoryRule
+    from dovetail.mappers.patches.arena import NAIVE, MemoryRule
     from dovetail.networks.registry import load_network
 
     check_outputs({"--json": json_path, "--picture": picture}, inputs=(network,))
@@ -109,7 +109,7 @@ def patches_command(
         save_json(json_path, schedule_dict(found))
     if picture is not None:
         from dovetail.cli.plot_patches import plot_patches
-        from dovetail.mappers.patches import layer_steps
+        from dovetail.mappers.patches.search import layer_steps
 
         plot_patches(layer_steps(net, net.operators, rule), found, picture)
     if json_path != "-":
@@ -120,7 +120,7 @@ def _found(
     net: Network, rule: MemoryRule, memory: float | None, max_side: int | None,
     cut: str | None, grid: str | None,
 ) -> PatchSchedule:  # fmt: skip
-    from dovetail.mappers.patches import find_patches, patch_schedule
+    from dovetail.mappers.patches.search import find_patches, patch_schedule
 
     if (cut is None) != (grid is None):
         raise MappingError("--cut and --grid go together: give both, or neither for a search")

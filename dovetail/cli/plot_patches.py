@@ -9,8 +9,8 @@ from dovetail.cli.output import printable
 from dovetail.ir.files import replaced_file
 
 if TYPE_CHECKING:
-    from dovetail.mappers.patch_stage import Step
-    from dovetail.mappers.patches import PatchSchedule
+    from dovetail.mappers.patches.search import PatchSchedule
+    from dovetail.mappers.patches.stage import Step
 
 KB = 1024
 

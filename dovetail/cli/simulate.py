@@ -229,7 +229,7 @@ def _write_trace(path: str, mapped: Mapped, gates: bool) -> None:
 
 def _write_rtl_trace(path: str, mapped: MappedNetwork, gates: bool) -> None:
     """A trace of the simulator and, if wanted, of the gates, whose times no value changes."""
-    from dovetail.mappers.rtl_lower import lower
+    from dovetail.mappers.rtl.lower import lower
     from dovetail.sim.cycle import run_executable
     from dovetail.sim.trace_rtl import write_comparison
     from dovetail.verify.networks import run_gates

@@ -11,10 +11,10 @@ from dovetail.arch.space import SystolicSpace
 from dovetail.arch.table import Design, areas, design_row
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.batch import batch_totals, energy_pj
-from dovetail.mappers.rtl_rows import rtl_rows
+from dovetail.mappers.rtl.rows import rtl_rows
+from dovetail.mappers.rtl.twins import structure
 from dovetail.mappers.schedule import op_rows, schedule
-from dovetail.mappers.twins import structure
+from dovetail.mappers.systolic.batch import batch_totals, energy_pj
 from dovetail.sim.columns import ARRAY, NONE, Cost, Op
 
 METRICS = ("latency_ms", "energy_mj", "edp_mj_ms", "area_mm2", "utilization")

@@ -23,7 +23,8 @@ class FlowWork:
 
     A design takes as long as its distinct operators take to map: tenths of a second to seconds,
     where a systolic array's closed form takes microseconds. An operator that was mapped onto the
-    same array before, whatever the network, is not mapped again (`dovetail.mappers.spatial`).
+    same array before, whatever the network, is not mapped again
+    (`dovetail.mappers.spatial.mapper`).
 
     Attributes:
         hardware: the accelerators.

@@ -15,10 +15,10 @@ from dovetail.flows.spatial import TIME_LIMIT_S, cancelled_by_interrupt
 from dovetail.ir.network import Network
 from dovetail.ir.report import Report
 from dovetail.mappers.found import check_objective
-from dovetail.mappers.fusion import FusedSchedule, fuse
-from dovetail.mappers.fusion_report import fused_report
+from dovetail.mappers.fusion.groups import FusedSchedule, fuse
+from dovetail.mappers.fusion.report import fused_report
 from dovetail.mappers.graph.resident import Residency, keep_on_chip, residency
-from dovetail.mappers.spatial import check_mapper
+from dovetail.mappers.spatial.mapper import check_mapper
 
 SCHEDULES = ("serial", "fused", "cosma")
 LIMIT_S = 60.0

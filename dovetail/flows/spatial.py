@@ -18,7 +18,7 @@ from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Placement, Schedule
 from dovetail.mappers.found import Found, check_objective
 from dovetail.mappers.schedule import schedule, streamed_elements
-from dovetail.mappers.spatial import check_mapper, find_mapping, names, shape_key
+from dovetail.mappers.spatial.mapper import check_mapper, find_mapping, names, shape_key
 from dovetail.mappers.stopping import ending_on_interrupt, stop_requested
 from dovetail.sim.nest import analyse
 from dovetail.sim.spatial_reading import array_reports, vector_reports, view_report

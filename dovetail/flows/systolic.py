@@ -17,12 +17,12 @@ from dovetail.ir.program import Program
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Schedule, TileLoop, Tiling
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.lower import lower_array, lower_vector, mapping_of, tile_of
-from dovetail.mappers.rtl_programs import LayerPrograms, joined_row
-from dovetail.mappers.rtl_rows import rtl_rows
+from dovetail.mappers.rtl.programs import LayerPrograms, joined_row
+from dovetail.mappers.rtl.rows import rtl_rows
+from dovetail.mappers.rtl.twins import structure
 from dovetail.mappers.schedule import op_rows, schedule
-from dovetail.mappers.tiling import MAPPERS, cost_pairs, mapper_code, objective_code
-from dovetail.mappers.twins import structure
+from dovetail.mappers.systolic.lower import lower_array, lower_vector, mapping_of, tile_of
+from dovetail.mappers.systolic.tiling import MAPPERS, cost_pairs, mapper_code, objective_code
 from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
 from dovetail.sim.cycle import Timing, delayed, run
 from dovetail.sim.reading import cost_of_timing, network_report, operator_reports
@@ -53,7 +53,7 @@ class MappedNetwork:
 
     @property
     def tilings(self) -> dict[str, IntArray]:
-        """Rows of `Tile` columns by operator, as `dovetail.mappers.rtl_lower.lower` takes them."""
+        """Rows of `Tile` columns by operator, as `dovetail.mappers.rtl.lower.lower` takes them."""
         return {mapping.operator: tile_of(mapping) for mapping in self.mappings if mapping}
 
     def program(self, placement: int) -> Program | None:

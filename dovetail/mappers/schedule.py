@@ -16,7 +16,7 @@ from dovetail.ir.operator import Einsum, Operator
 from dovetail.ir.schedule import Placement, Schedule
 from dovetail.ir.space import IntArray
 from dovetail.ir.tensor import Tensor
-from dovetail.mappers.planar import DEPTH_RANKS, RANKS, planar
+from dovetail.mappers.systolic.planar import DEPTH_RANKS, RANKS, planar
 from dovetail.sim.columns import ENGINES, Op
 
 FUSIBLE = frozenset(

@@ -73,7 +73,7 @@ def array_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArra
     Args:
         design: row of `Design` columns.
         op: row of `Op` columns with engine ARRAY.
-        tile: row of `Tile` columns; the tiles must fit (`dovetail.mappers.tiling` sees to it).
+        tile: row of `Tile` columns; the tiles must fit (`dovetail.mappers.systolic` sees to it).
         cost: row of `Cost` columns, written.
     """
     rows, cols = int(design[Design.ROWS]), int(design[Design.COLS])

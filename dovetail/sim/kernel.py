@@ -29,7 +29,7 @@ def folder_of(files: Iterable[Path]) -> str:
 
 
 FOLDER = folder_of(
-    [*PACKAGE.glob("sim/*.py"), *PACKAGE.glob("mappers/*.py"), *PACKAGE.glob("arch/*.py")]
+    [*PACKAGE.glob("sim/*.py"), *PACKAGE.glob("mappers/systolic/*.py"), *PACKAGE.glob("arch/*.py")]
 )
 
 

@@ -88,7 +88,7 @@ def rtl_cost(design: FloatArray, op: IntArray, tile: IntArray, cost: FloatArray)
 
     Args:
         design: row of `Design` columns.
-        op: row of `Op` columns, from `dovetail.mappers.rtl_rows`.
+        op: row of `Op` columns, from `dovetail.mappers.rtl.rows`.
         tile: row of `Tile` columns in the ranks of `rtl_extents`: one image and one group, K and C
             in whole words or all.
         cost: row of `Cost` columns, written.

@@ -17,8 +17,8 @@ from dovetail.flow import map_network
 from dovetail.ir.executable import Executable
 from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray
-from dovetail.mappers.quantize import quantize
-from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.rtl.lower import lower
+from dovetail.mappers.rtl.quantize import quantize
 from dovetail.networks.quantized import QuantizedNetwork
 from dovetail.sim import interpreter, rtl
 from dovetail.sim.cycle import ChainTiming, run_executable

@@ -15,10 +15,10 @@ from dovetail.ir.encoding import ENTRY_BYTES, LAYOUT, OPCODE_BITS, Opcode
 from dovetail.ir.executable import Bytes, Executable
 from dovetail.ir.space import IntArray
 from dovetail.ir.window import Window
-from dovetail.mappers.rtl_exchange import exchanged_shape, lower_exchanged
-from dovetail.mappers.rtl_lower import lower
-from dovetail.mappers.rtl_shape import LayerShape, layer_shape
-from dovetail.mappers.rtl_tiling import random_tiling
+from dovetail.mappers.rtl.exchange import exchanged_shape, lower_exchanged
+from dovetail.mappers.rtl.lower import lower
+from dovetail.mappers.rtl.shape import LayerShape, layer_shape
+from dovetail.mappers.rtl.tiling import random_tiling
 from dovetail.networks.quantized import (
     MAX_SHIFT,
     MULTIPLIER_BITS,

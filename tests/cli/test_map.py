@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dovetail.mappers import anytime, spatial
 from dovetail.mappers.formats import read_mappings
+from dovetail.mappers.spatial import anytime
+from dovetail.mappers.spatial import mapper as spatial
 from tests.cli.driver import COMMAND, run, succeed
 
 OP = "K=8,C=8,P=4,Q=4"

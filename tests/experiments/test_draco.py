@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dovetail.errors import MappingError
-from dovetail.mappers.row_stationary import RowStationaryArray
+from dovetail.mappers.rows.stationary import RowStationaryArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 try:

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from dovetail.mappers import spatial
-from dovetail.mappers.spatial import find_mapping
+from dovetail.mappers.spatial import mapper as spatial
+from dovetail.mappers.spatial.mapper import find_mapping
 from dovetail.mappers.stopping import ending_on_interrupt, stop_requested
 from dovetail.sim.nest import faults
-from tests.mappers.spatial_cases import array, layer
+from tests.mappers.spatial.spatial_cases import array, layer
 
 
 def press() -> None:

@@ -8,8 +8,8 @@ from dovetail.arch.systolic import DATAFLOWS, OVERLAPS, SystolicArray, tile_byte
 from dovetail.arch.table import design_row
 from dovetail.ir.program import Program
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.lower import lower_array, lower_vector, mapping_of
-from dovetail.mappers.tiling import cost_pairs, mapper_code, objective_code
+from dovetail.mappers.systolic.lower import lower_array, lower_vector, mapping_of
+from dovetail.mappers.systolic.tiling import cost_pairs, mapper_code, objective_code
 from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op, Tile
 from dovetail.sim.cycle import run
 from dovetail.sim.reading import cost_of_timing

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dovetail.arch.table import Design, design_row
 from dovetail.ir.program import Load, MatrixMultiply, Store, VectorOperate
-from dovetail.mappers.tiling import MAPPERS, OBJECTIVES
+from dovetail.mappers.systolic.tiling import MAPPERS, OBJECTIVES
 from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import VECTOR, Cost, Op, Tile
 from dovetail.sim.estimate import estimate

@@ -7,7 +7,7 @@ import pytest
 
 from dovetail.arch.table import Design, design_row
 from dovetail.flow import map_network
-from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.rtl.lower import lower
 from dovetail.networks.registry import load_network
 from dovetail.sim import rtl_timing
 from dovetail.sim.code import compile_chain

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dovetail.arch.table import design_row
 from dovetail.ir.operator import Operator
 from dovetail.ir.schedule import Placement
-from dovetail.mappers.lower import mapping_of
+from dovetail.mappers.systolic.lower import mapping_of
 from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import Cost
 from dovetail.sim.cycle import run

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from dovetail.arch.table import design_row
 from dovetail.errors import MappingError
 from dovetail.ir.isa import Load
-from dovetail.mappers.rtl_programs import LayerPrograms
-from dovetail.mappers.rtl_rows import layer_row
-from dovetail.mappers.rtl_tiling import random_tiling
+from dovetail.mappers.rtl.programs import LayerPrograms
+from dovetail.mappers.rtl.rows import layer_row
+from dovetail.mappers.rtl.tiling import random_tiling
 from dovetail.sim.columns import Cost
 from dovetail.sim.cycle import delayed, run
 from dovetail.sim.estimate import estimate
 from dovetail.sim.rtl_closed_form import stored_rows
 from dovetail.sim.rtl_reading import cost_of_rtl_timing
 from dovetail.sim.rtl_timing import FETCH, duration
-from tests.mappers.rtl_cases import KINDS, random_design, random_network
+from tests.mappers.rtl.cases import KINDS, random_design, random_network
 from tests.sim.cases import difference
 from tests.sim.reference import touched
 from tests.sim.rtl_cases import entries

@@ -16,7 +16,7 @@ import pytest
 from dovetail.arch.systolic import DATAFLOWS, SystolicArray
 from dovetail.arch.table import design_row
 from dovetail.flow import simulate
-from dovetail.mappers.tiling import GREEDY, cost_pairs
+from dovetail.mappers.systolic.tiling import GREEDY, cost_pairs
 from dovetail.networks.scalesim import load_scalesim
 from dovetail.sim.closed_form import array_cost
 from dovetail.sim.columns import ARRAY, Cost, Op, Tile

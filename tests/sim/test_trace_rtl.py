@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from dovetail.mappers.quantize import quantize
-from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.rtl.lower import lower
+from dovetail.mappers.rtl.quantize import quantize
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.sim.cycle import run_executable
 from dovetail.sim.trace_rtl import GATES, SIMULATED, write_comparison

@@ -11,7 +11,7 @@ from dovetail.arch.spatial import SpatialArray
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import OPERANDS, Keep, Node, Spatial, Temporal
 from dovetail.ir.mapping import Mapping as Tree
-from dovetail.mappers.nest_view import placed
+from dovetail.mappers.spatial.nest_view import placed
 
 
 def to_timeloop(mapping: Tree, accelerator: SpatialArray) -> str:

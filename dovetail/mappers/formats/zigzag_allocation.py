@@ -10,7 +10,7 @@ from dovetail.arch.spatial import SpatialArray, Store
 from dovetail.errors import MappingError
 from dovetail.ir.mapping import OPERANDS, Spatial
 from dovetail.ir.operator import Einsum
-from dovetail.mappers.mapspace import accesses_of
+from dovetail.mappers.spatial.mapspace import accesses_of
 
 Loop = tuple[str, int]
 """Rank and count."""

@@ -15,8 +15,8 @@ from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Einsum, Operator
 from dovetail.ir.schedule import Placement, Schedule
-from dovetail.mappers.planar import RANKS, planar
 from dovetail.mappers.schedule import FUSIBLE, schedule
+from dovetail.mappers.systolic.planar import RANKS, planar
 from dovetail.sim.fpga.cycles import Slide
 from dovetail.sim.fpga.pipeline import Node, Pipeline
 from dovetail.sim.fpga.resources import Numbers

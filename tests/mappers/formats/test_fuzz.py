@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dovetail.errors import MappingError
 from dovetail.mappers.formats import read_mappings
 from dovetail.sim.nest import faults
-from tests.mappers.spatial_cases import array, layer
+from tests.mappers.spatial.spatial_cases import array, layer
 
 OWN = {
     "dovetail-mapping": 1,

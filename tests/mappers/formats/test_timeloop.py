@@ -13,9 +13,9 @@ from dovetail.ir.mapping import Keep, Mapping, Spatial, Temporal
 from dovetail.ir.operator import Access, Affine, Einsum
 from dovetail.mappers.formats.timeloop import is_timeloop, read_timeloop
 from dovetail.mappers.formats.timeloop_write import to_timeloop
-from dovetail.mappers.mapspace import Mapspace
+from dovetail.mappers.spatial.mapspace import Mapspace
 from dovetail.sim.nest import analyse
-from tests.mappers.spatial_cases import ALL, array, layer
+from tests.mappers.spatial.spatial_cases import ALL, array, layer
 from tests.sim.nest.cases import convolution
 from tests.sim.nest.test_timeloop import CASES, architecture, factors, mapping, problem
 

@@ -13,7 +13,7 @@ from dovetail.ir.mapping import Keep, Spatial, Temporal
 from dovetail.mappers.formats import read_mappings
 from dovetail.mappers.formats.zigzag import read_document, read_zigzag
 from dovetail.sim.nest import MappingBatch, analyse_batch
-from tests.mappers.spatial_cases import array, layer
+from tests.mappers.spatial.spatial_cases import array, layer
 from tests.sim.nest.cases import table
 from tests.sim.nest.test_zigzag import fixed, searched
 

@@ -1,0 +1,1 @@
+"""Groups of operators that run tile by tile on a spatial array."""

@@ -1,0 +1,1 @@
+"""The first layers of a network patch by patch, in little memory."""

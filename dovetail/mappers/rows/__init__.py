@@ -1,0 +1,1 @@
+"""Row-stationary mappings of single layers, as nn-dataflow makes them."""

@@ -1,0 +1,1 @@
+"""Mappers of spatial arrays: optimal, by integer programming, genetic and random."""

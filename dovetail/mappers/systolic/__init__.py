@@ -1,0 +1,1 @@
+"""Mappers of systolic arrays: tilings by cost, and their lowering to Programs."""
