@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dovetail.mappers.rtl_lower import lower
+from dovetail.mappers.rtl.lower import lower
+from dovetail.mappers.rtl.twins import structure
 from dovetail.mappers.schedule import schedule
-from dovetail.mappers.twins import structure
 from dovetail.networks.elastic.data import load_dataset
 from dovetail.networks.elastic.deploy import deploy, stored_images
 from dovetail.networks.elastic.inference import Classifier
