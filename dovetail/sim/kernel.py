@@ -29,7 +29,11 @@ def folder_of(files: Iterable[Path]) -> str:
 
 
 FOLDER = folder_of(
-    [*PACKAGE.glob("sim/*.py"), *PACKAGE.glob("mappers/systolic/*.py"), *PACKAGE.glob("arch/*.py")]
+    [
+        *PACKAGE.glob("sim/*.py"),
+        *PACKAGE.glob("mappers/systolic/*.py"),
+        *(PACKAGE / "arch" / name for name in ("systolic.py", "table.py")),
+    ]
 )
 
 
