@@ -154,13 +154,6 @@ def reduced(x: Shape, axes: Sequence[int], *, keep: bool) -> Shape:
     return tuple(kept)
 
 
-def slice_length(extent: int, start: int, stop: int, step: int) -> int:
-    """Number of elements of a Python slice of an axis of `extent`."""
-    if step == 0:
-        raise NetworkError("slice with step 0: must be positive or negative")
-    return len(range(*slice(start, stop, step).indices(extent)))
-
-
 def replaced(x: Shape, axis: int, extent: int) -> Shape:
     """Shape with one extent replaced."""
     return (*x[:axis], extent, *x[axis + 1 :])
