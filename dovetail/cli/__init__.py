@@ -12,6 +12,7 @@ import typer
 from dovetail import __version__
 from dovetail.cli import (
     build,
+    cascade,
     compare,
     hls,
     listing,
@@ -44,6 +45,7 @@ for module in (
     patches,
     sweep,
     compare,
+    cascade,
     search,
     study,
     build,
