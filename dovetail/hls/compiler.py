@@ -11,6 +11,8 @@ from typing import Any
 
 from dovetail.errors import AcceleratorError, MissingExtraError, UnknownNameError
 from dovetail.hls.kernel import Kernel
+from dovetail.hls.memories import constraints, ram_module, with_memories, without_registers
+from dovetail.hls.memories import ports as ports_of
 from dovetail.hls.registry import find_kernel
 from dovetail.hls.tables import tables_as_cases
 
@@ -24,7 +26,7 @@ _STREAM = {f"streaming_channel_{part}_suffix": f"_{part}" for part in ("data", "
 
 @dataclass(frozen=True, slots=True)
 class HlsBuild:
-    """A kernel as a pipeline or a stream, in one Verilog module.
+    """A kernel as a pipeline or a stream, a Verilog module.
 
     Of a pipeline, inputs and outputs are registered. `valid_i` accepts one argument vector per
     cycle, `valid_o` marks its result on `out`. Other ports are the function's arguments, by name;
@@ -32,12 +34,13 @@ class HlsBuild:
 
     A stream has a channel in and one out, `NAME_data`, `NAME_valid` and `NAME_ready` each; ready
     may wait for valid. A channel's fields stand in the order of DSLX, the first in the highest
-    bits.
+    bits. Memories stand beside the process `MODULE_core` inside of the module, each an instance of
+    `dovetail_kernel_ram`.
 
     `clk` is the clock, `rst_ni` a synchronous reset, active low, of valid bits and state.
 
     Attributes:
-        verilog: text of one module, Verilog-2001.
+        verilog: text of the module and of those in it, Verilog-2001.
         module: its name.
         parameters: all of them, by name.
         lanes: how many scalars of each argument a vector holds.
@@ -106,12 +109,14 @@ def build(
         )
     xls, source, ir, name = _convert(entry, parameters, lanes)
     # Code generation consumes a package, so each build parses one of its own.
-    package = xls.parse_ir_package(xls.optimize_ir(ir, name))
-    module = entry.module(parameters, lanes)
-    verilog = _generate(
-        package, entry, module, top=name, clock_period_ps=clock_ps, pipeline_stages=stages,
-        delay_model=delay_model, worst_case_throughput=interval,
+    package = xls.parse_ir_package(without_registers(xls.optimize_ir(ir, name), entry))
+    module, values = entry.module(parameters, lanes), entry.values(parameters)
+    core = _generate(
+        package, entry, f"{module}_core" if entry.rams else module, top=name,
+        clock_period_ps=clock_ps, pipeline_stages=stages, delay_model=delay_model,
+        worst_case_throughput=interval,
     )  # fmt: skip
+    top = with_memories(core, entry, module, values) if entry.rams else core
     provenance: dict[str, str | int] = {
         "tool": f"xls-python {version('xls-python')}",
         "kernel": entry.name,
@@ -121,9 +126,9 @@ def build(
     }
     provenance |= {"clock_ps": clock_ps} if clock_ps is not None else {}
     provenance |= {"stages": stages} if stages is not None else {}
-    ports, out, out_bits = _ports(verilog)
-    latency = _registers_of_valid(verilog)
-    values = entry.values(parameters)
+    ports, out, out_bits = _ports(top)
+    latency = _latency(core, f"{entry.name}__{out}") if entry.stream else _registers_of_valid(core)
+    verilog = "\n".join([ram_module(), core, top]) if entry.rams else core
     return HlsBuild(
         verilog, module, values, lanes, ports, out, out_bits, latency, interval, provenance
     )
@@ -206,6 +211,7 @@ def _generate(package: Any, kernel: Kernel, module: str, **options: Any) -> str:
             reset_asynchronous=False,
             use_system_verilog=False,
             **ports,
+            io_constraints=constraints(kernel),
             **options,
         )
     except RuntimeError as error:
@@ -225,11 +231,10 @@ def _generate(package: Any, kernel: Kernel, module: str, **options: Any) -> str:
 
 def _ports(verilog: str) -> tuple[tuple[tuple[str, int], ...], str, int]:
     """Name and bits of the data inputs, in the order of the text, and of the output."""
-    found = re.findall(r"^  (input|output) wire (?:\[(\d+):0\] )?(\w+),?$", verilog, re.M)
     control = re.compile(r"clk|rst_ni|valid_[io]|\w+_(?:valid|ready)")
     data = [
-        (way, name.removesuffix("_data"), int(high or 0) + 1)
-        for way, high, name in found
+        (way, name.removesuffix("_data"), bits)
+        for way, bits, name in ports_of(verilog)
         if not control.fullmatch(name)
     ]
     inputs = tuple((name, bits) for way, name, bits in data if way == "input")
@@ -238,6 +243,25 @@ def _ports(verilog: str) -> tuple[tuple[tuple[str, int], ...], str, int]:
 
 
 def _registers_of_valid(verilog: str) -> int:
-    """Registers that a valid bit goes through from input to output."""
-    names = r"p\d+_(?:inputs_)?valid|valid_[io]__(?:in|out)put_flop|__\w+_valid_reg"
+    """Registers that a pipeline's valid bit goes through from input to output."""
+    names = r"p\d+_valid|valid_[io]__(?:in|out)put_flop"
     return len(re.findall(rf"^  reg (?:{names});$", verilog, re.M))
+
+
+def _latency(verilog: str, out: str) -> int:
+    """Registers from a stream's input to its output: its own two, and those before its last stage.
+
+    A memory's reply may come later than what is sent, so that the last stage is not the sender's.
+    """
+    sources = dict(re.findall(r"^  assign (\w+) = (.*);$", verilog, re.M))
+    seen: set[str] = set()
+    left = [f"__{out}_valid_buf"]
+    while left:
+        name = left.pop()
+        if name not in seen:
+            seen.add(name)
+            left += re.findall(r"\b[a-z_]\w*", sources.get(name, ""))
+    stages = [
+        int(found[1]) for name in seen if (found := re.fullmatch(r"p(\d+)_inputs_valid", name))
+    ]
+    return max(stages, default=0) + 2

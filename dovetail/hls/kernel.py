@@ -39,6 +39,24 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Ram:
+    """A memory of a stream, outside of its process: one read port and one write port.
+
+    The process reaches it through channels `NAME_rd_req` (an address), `NAME_rd` (its word, a cycle
+    later) and `NAME_wr` (address, word, and a mask with a bit for each part of the word).
+
+    Attributes:
+        name: of its channels.
+        words: the parameter that gives their number.
+        write_after: cycles between the read and the write of one turn of the process.
+    """
+
+    name: str
+    words: str
+    write_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """A kernel of this package.
 
@@ -47,12 +65,14 @@ class Kernel:
         title: what it computes, in words.
         parameters: in the order of the DSLX function.
         stream: whether it keeps state between its inputs: a process with valid/ready channels.
+        rams: memories of a stream.
     """
 
     name: str
     title: str
     parameters: tuple[Parameter, ...]
     stream: bool = False
+    rams: tuple[Ram, ...] = ()
 
     @property
     def path(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail.errors import UnknownNameError
-from dovetail.hls.kernel import Kernel, Parameter
+from dovetail.hls.kernel import Kernel, Parameter, Ram
 
 KERNELS = {
     kernel.name: kernel
@@ -12,7 +12,7 @@ KERNELS = {
             "deformable",
             "depthwise 3x3 convolution at a bounded dilation per pixel, over a line buffer",
             (
-                Parameter("width", 16, 4, 64, "pixels of a row"),
+                Parameter("width", 16, 4, 4096, "pixels of a row"),
                 Parameter("height", 8, 6, 4096, "rows of an image"),
                 Parameter("range", 2, 1, 4, "the highest dilation, in pixels"),
                 Parameter("channels", 1, 1, 4, "channels side by side"),
@@ -20,6 +20,7 @@ KERNELS = {
                 Parameter("acc", 20, 8, 32, "bits of a sum"),
             ),
             stream=True,
+            rams=(Ram("line", "width", write_after=1),),
         ),
         Kernel(
             "econ_t",

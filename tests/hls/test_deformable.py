@@ -1,5 +1,7 @@
 """The words that check `deformable`: whole images, and sums that are right in float64."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,11 @@ def test_the_first_two_images_are_exact_sums_in_float64():
         assert np.array_equal(signed[image * size : (image + 1) * size], exact.ravel())
 
 
-def test_the_line_is_a_shift_register_of_the_pixels_that_a_window_reaches():
+def test_the_rows_that_a_window_reaches_lie_in_memory():
+    """2 R pixels of each channel and R dilations of 3 bits per column, at any width."""
     pytest.importorskip("xls", reason="XLS is not installed (pip install 'dovetail[hls]')")
-    made = build("deformable", {"width": 20, "range": 3})
-    assert f"reg [{8 * 2 * 3 * 21 - 1}:0]" in made.verilog
+    made = build("deformable", {"width": 1000, "range": 3, "channels": 2})
+    word = 2 * 3 * 16 + 3 * 3
+    assert f".Words(1000), .AddressBits(10), .Bits({word}), .Parts(1)" in made.verilog
+    # The window and the row's own dilations are all that grows with the range alone.
+    assert max(int(bits) for bits in re.findall(r"reg \[(\d+):0\]", made.verilog)) < 1000
