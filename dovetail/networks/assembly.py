@@ -86,9 +86,12 @@ class Assembler:
 
     def input(self, name: str, shape: Shape, number_format: NumberFormat = FLOAT32) -> Value:
         """Adds an activation that the network is given."""
-        value = Value(name, shape, number_format)
+        return self.give(Value(name, shape, number_format))
+
+    def give(self, value: Value) -> Value:
+        """Makes a value an activation that the network is given."""
         self._tensor(value)
-        self._inputs.append(name)
+        self._inputs.append(value.name)
         return value
 
     def vector(

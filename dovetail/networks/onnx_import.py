@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from dovetail.errors import NetworkError
 from dovetail.ir.network import Network
 from dovetail.networks.assembly import Assembler, Value
+from dovetail.networks.messages import one_line
 from dovetail.networks.onnx_ops.constants import tensor_value
 from dovetail.networks.onnx_ops.external import ExternalData
 from dovetail.networks.onnx_ops.formats import format_of
@@ -27,8 +28,6 @@ from dovetail.networks.onnx_ops.registry import DOMAINS, HANDLERS
 
 MAX_FILE_BYTES = 2**31
 """Protocol buffers end here; larger models keep their weights in external files."""
-
-MESSAGE_CHARACTERS = 400
 
 _MALFORMED = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
@@ -82,10 +81,10 @@ def _guarded(
     try:
         return _network(model, name, dict(dims or {}), external)
     except NetworkError as error:
-        raise NetworkError(_one_line(f"{error}")) from None
+        raise NetworkError(one_line(f"{error}")) from None
     except _MALFORMED as error:
         raise NetworkError(
-            _one_line(f"model '{name}' is malformed: {type(error).__name__}: {error}")
+            one_line(f"model '{name}' is malformed: {type(error).__name__}: {error}")
         ) from None
 
 
@@ -218,8 +217,3 @@ def _import_node(proto: Any, scope: Scope) -> None:
     for index, name in enumerate(proto.output):
         if name and name not in scope.values and name in scope.used:
             raise node.fail(f"output {index} ('{name}') is used, but cannot be imported")
-
-
-def _one_line(text: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= MESSAGE_CHARACTERS else line[: MESSAGE_CHARACTERS - 1] + "…"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "dovetail.networks"
 """Group of entry points whose targets return a Network."""
 
-SUFFIXES = (".onnx", ".csv")
+SUFFIXES = (".onnx", ".tflite", ".csv")
 
 
 def load_network(
@@ -26,10 +26,10 @@ def load_network(
     """Makes the network that `spec` names.
 
     Args:
-        spec: a name of `names()`, or the path of an ONNX model or a SCALE-Sim topology
-            (`.onnx`, `.csv`).
+        spec: a name of `names()`, or the path of an ONNX or TFLite model or a SCALE-Sim topology
+            (`.onnx`, `.tflite`, `.csv`).
         batch: inputs per inference, the first dimension of all inputs of an ONNX model; None
-            keeps the network's own.
+            keeps the network's own. A TFLite model has the batch that it was converted for.
         dims: extents of an ONNX model's open dimensions, see `load_onnx`.
 
     Raises:
@@ -104,6 +104,21 @@ def _load_file(spec: str, suffix: str, batch: int | None, dims: dict[str, int]) 
         from dovetail.networks.onnx_import import load_onnx
 
         return load_onnx(path, dims=dims if batch is None else {**dims, "[0]": batch})
+    if suffix == ".tflite":
+        return _load_tflite(path, batch)
     from dovetail.networks.scalesim import load_scalesim
 
     return load_scalesim(path, batch=batch or 1)
+
+
+def _load_tflite(path: Path, batch: int | None) -> Network:
+    from dovetail.networks.tflite_import import load_tflite
+
+    network = load_tflite(path)
+    own = {(network.tensor[name].shape or (1,))[0] for name in network.inputs}
+    if batch is not None and own != {batch}:
+        raise NetworkError(
+            f"{path}: batch {batch}: a TFLite model has fixed shapes; its inputs start with "
+            f"{' and '.join(map(str, sorted(own)))}: leave --batch out, or convert it anew"
+        )
+    return network

@@ -1,0 +1,1 @@
+"""Operators of TFLite and the reading of its files."""
