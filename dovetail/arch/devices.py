@@ -40,5 +40,13 @@ DEVICES = {
 }
 """Devices by board."""
 
+BRAM18_SHAPES = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
+"""(bits, words) of an 18 Kib block as simple dual-port memory (UG573, table 1-10)."""
+
 RESOURCES = ("lut", "dsp", "bram18", "uram")
 """What designs are held to; flip-flops are not, for FINN estimates none."""
+
+
+def bram18(bits: int, words: int) -> int:
+    """18 Kib blocks of a memory of so many words, all of the shape that takes fewest."""
+    return min(-(-bits // width) * -(-words // depth) for width, depth in BRAM18_SHAPES)

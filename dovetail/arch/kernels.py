@@ -11,11 +11,16 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 from dovetail.errors import AcceleratorError, UnknownNameError
 
 COUNTS = ("lanes", "latency_cycles", "initiation_interval", "lut", "ff", "dsp", "bram18")
 COLUMNS = ("kernel", "parameters", *COUNTS, "command")
+TABLE = "kernels.csv"
+"""The table beside this module."""
+
 AT_LEAST_ONE = ("lanes", "initiation_interval")
 
 
@@ -99,6 +104,57 @@ def _count(where: str, name: str, text: str) -> int:
             f"{where}: {name} = '{text[:40]}': must be a whole number >= {least}"
         )
     return int(text)
+
+
+@cache
+def builds() -> tuple[KernelCost, ...]:
+    """The builds that come with Dovetail: `dovetail hls table` makes them."""
+    text = (resources.files("dovetail.arch") / TABLE).read_text(encoding="utf-8")
+    return read_table(text, TABLE)
+
+
+@cache
+def _forms(kernel: str) -> tuple[tuple[dict[str, int], KernelCost], ...]:
+    """Builds of a kernel with their parameters by name, `lanes` among them."""
+    own = [cost for cost in builds() if cost.kernel == kernel]
+    return tuple(({**dict(cost.parameters), "lanes": cost.lanes}, cost) for cost in own)
+
+
+def widest(kernel: str, along: str, count: int, /, **parameters: int) -> tuple[KernelCost, int]:
+    """The build to put side by side for `count` of something, and how many copies of it.
+
+    Args:
+        kernel: its name.
+        along: parameter that counts it, or `lanes`.
+        count: how many there shall be; a multiple of what the build has.
+        parameters: of the build; of several that fit, the first in the table is taken.
+
+    Raises:
+        AcceleratorError: if no build fits.
+    """
+    best: KernelCost | None = None
+    most = 0
+    for form, cost in _forms(kernel):
+        wide = form.get(along, 0)
+        fits = all(form.get(name) == value for name, value in parameters.items())
+        if fits and wide > most and count % wide == 0:
+            best, most = cost, wide
+    if best is None:
+        what = " ".join(f"{name}={value}" for name, value in parameters.items())
+        raise AcceleratorError(
+            f"no build of kernel '{kernel}' with {what} makes {along}={count}: "
+            f"{TABLE} has {_listed(kernel, along, parameters)}"
+        )
+    return best, count // most
+
+
+def _listed(kernel: str, along: str, parameters: Mapping[str, int]) -> str:
+    """What the builds of a kernel have of the parameters that one asks for."""
+    found = [
+        " ".join(f"{name}={form.get(name)}" for name in (*parameters, along))
+        for form, _ in _forms(kernel)
+    ]
+    return "; ".join(dict.fromkeys(found)) or "none"
 
 
 def find(costs: Iterable[KernelCost], kernel: str, lanes: int = 1, **parameters: int) -> KernelCost:

@@ -16,6 +16,7 @@ FAMILIES = {
     "spatial": "dovetail.flows.spatial:FAMILY",
     "system": "dovetail.flows.system:FAMILY",
     "fpga": "dovetail.flows.fpga:FAMILY",
+    "engines": "dovetail.flows.engines:FAMILY",
 }
 
 

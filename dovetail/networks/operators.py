@@ -32,6 +32,8 @@ SCALAR_OPS: dict[str, int] = {
     "maxpool": 1, "avgpool": 1, "reduce": 1, "lrn": 2, "argmax": 1, "topk": 1, "cumsum": 1,
     # per element of the columns that a transposed convolution adds up; interpolated axis; update
     "col2im": 1, "interpolate": 3, "scatter_reduce": 1,
+    # multiply and add, nine taps (depthwise, at a dilation of its own for each pixel)
+    "deformable": 18,
     # moving data takes no arithmetic
     "concat": 0, "split": 0, "slice": 0, "transpose": 0, "gather": 0, "pad": 0, "expand": 0,
     "resize": 0, "scatter": 0, "tile": 0, "space_to_depth": 0, "depth_to_space": 0,

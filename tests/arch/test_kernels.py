@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dovetail.errors import AcceleratorError, UnknownNameError
 from dovetail.arch.kernels import COLUMNS, KernelCost, find, read_table, write_table
+from dovetail.errors import AcceleratorError, UnknownNameError
 
 COSTS = (
     KernelCost("gelu", (("bits", 16),), 1, 4, 1, 100, 90, 2, 1, "build gelu"),

@@ -22,6 +22,7 @@ FAMILIES = {
     "spatial": "dovetail.arch.spatial:SpatialArray",
     "system": "dovetail.arch.system:System",
     "fpga": "dovetail.arch.fpga:FpgaDataflow",
+    "engines": "dovetail.arch.engines:FpgaEngines",
 }
 """Classes of the built-in families; those of entry points come beside them."""
 

@@ -22,9 +22,6 @@ from dovetail.ir.space import IntArray
 BLOCK = 8
 """Activations per 256-bit block; one block is read or written per port and cycle."""
 
-SIDE = 16
-"""Inputs and outputs of the matrix unit, and weights per 256-bit beat."""
-
 
 @dataclass(frozen=True, slots=True)
 class Transformer:
@@ -75,10 +72,16 @@ def attention_cycles(tokens: int, width: int, parallel: int) -> int:
     return key_rows(tokens, parallel) * _blocks(width)
 
 
-def key_rows(tokens: int, parallel: int) -> int:
-    """Rows of keys, or of values, that one pass reads."""
+def key_rows(tokens: int, parallel: int, keys: int | None = None) -> int:
+    """Rows of keys, or of values, that one pass reads.
+
+    Args:
+        tokens: queries.
+        parallel: queries at once.
+        keys: that each query meets; as many as queries by default.
+    """
     groups, rest = divmod(tokens + parallel - 1, parallel)
-    return groups * tokens + rest
+    return groups * (tokens if keys is None else keys) + rest
 
 
 def simulate_attention(tokens: int, width: int, parallel: int, *, skewed: bool = True) -> Attention:
@@ -119,14 +122,14 @@ def simulate_attention(tokens: int, width: int, parallel: int, *, skewed: bool =
     )
 
 
-def linear_cycles(rows: int, inputs: int, outputs: int) -> int:
-    """Cycles of the matrix unit: 16 x 16 weights per cycle."""
-    return rows * -(-inputs // SIDE) * -(-outputs // SIDE)
+def linear_cycles(rows: int, inputs: int, outputs: int, unit: tuple[int, int] = (16, 16)) -> int:
+    """Cycles of a matrix unit that takes so many inputs x outputs per cycle."""
+    return rows * -(-inputs // unit[0]) * -(-outputs // unit[1])
 
 
-def load_cycles(inputs: int, outputs: int) -> int:
-    """Beats that the weights of a matrix take."""
-    return outputs * -(-inputs // SIDE)
+def load_cycles(inputs: int, outputs: int, per_beat: int = 16) -> int:
+    """Beats that the weights of a matrix take, the inputs of each output in beats of their own."""
+    return outputs * -(-inputs // per_beat)
 
 
 def moe_cycles(model: Transformer, queues: Sequence[int]) -> int:

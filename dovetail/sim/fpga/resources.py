@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dovetail.arch.devices import BRAM18_SHAPES
 from dovetail.ir.space import IntArray
 from dovetail.sim.fpga.cycles import Counts, Slide, window_depth
 
@@ -22,9 +23,6 @@ BASE_LUTS = 300
 
 OVERHEAD = 1.1
 """What synthesis adds to the counted LUTs of compute nodes."""
-
-BRAM18_SHAPES = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
-"""(bits, words) of an 18 Kib block as simple dual-port memory (UG573, table 1-10)."""
 
 URAM_SHAPE = (72, 4096)
 

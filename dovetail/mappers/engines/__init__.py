@@ -1,0 +1,1 @@
+"""Networks laid onto FPGA engines: operators become steps, steps a program of tasks."""

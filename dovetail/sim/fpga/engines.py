@@ -1,0 +1,224 @@
+"""What operators take on the FPGA engines: their steps, from shapes and a design's parallelism.
+
+Cycles of attention, of the linear unit and of weight loads are Edge-MoE's (`edge_moe`), for any
+parallelism; latency and initiation interval of each kernel are those of its build.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dovetail.arch.engines import FpgaEngines
+from dovetail.errors import MappingError
+from dovetail.sim.fpga import edge_moe
+from dovetail.sim.fpga.steps import Stage, Step, Traffic
+
+BIAS_BITS = 32
+"""Of a bias, which starts a sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A product with stored weights.
+
+    Attributes:
+        operator: its name.
+        rows: of the input.
+        inputs: of a row.
+        outputs: of a row.
+        bias: whether there is one per output.
+        gelu: whether its results go through GELU.
+        extra: further activations that are read: what it adds its rows to, or weighs them by.
+    """
+
+    operator: str
+    rows: int
+    inputs: int
+    outputs: int
+    bias: bool = True
+    gelu: bool = False
+    extra: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """A product of two activations, for heads one after the other.
+
+    Attributes:
+        operator: its name.
+        heads: products of this shape.
+        queries: rows of the first factor.
+        keys: rows of the second.
+        features: of a row of the second.
+        mixes: whether it adds rows of the second up, by weights; else it multiplies rows by rows.
+        softmax: whether the scores are normalized on the way.
+    """
+
+    operator: str
+    heads: int
+    queries: int
+    keys: int
+    features: int
+    mixes: bool
+    softmax: bool
+
+
+def traffic(design: FpgaEngines, read: int, written: int, weight: int = 0) -> tuple[Traffic, int]:
+    """Bytes of activations read and written and of weights, and the cycles they take at least."""
+    first, last = (-(-count * design.activation_bits // 8) for count in (read, written))
+    found = Traffic(first, weight, last)
+    return found, math.ceil(sum(found) / design.dram_bytes_per_cycle)
+
+
+def linear_steps(op: Linear, design: FpgaEngines) -> Iterator[Step]:
+    """Passes over the rows, as many as the weight buffer cuts the outputs into.
+
+    Raises:
+        MappingError: if a row, or the weights of the least outputs, do not fit their buffers.
+    """
+    if op.inputs > design.row_features:
+        raise MappingError(
+            f"operator '{op.operator}' reads rows of {op.inputs:,}: the buffers hold "
+            f"{design.row_features:,}: raise row_features"
+        )
+    deep = -(-op.inputs // design.linear_inputs) * design.linear_inputs * design.bits
+    most = int(design.weight_buffer_kib * 8192 / (deep * design.linear_outputs))
+    if not most:
+        need, has = deep * design.linear_outputs / 8192, design.weight_buffer_kib
+        raise MappingError(
+            f"operator '{op.operator}' needs {need:.4g} KiB for the weights of "
+            f"{design.linear_outputs} outputs; a buffer has {has:g}: raise weight_buffer_kib"
+        )
+    left, each = op.outputs, most * design.linear_outputs
+    while left > 0:
+        yield _linear_pass(op, min(left, each), left <= each, design)
+        left -= each
+
+
+def _linear_pass(op: Linear, outputs: int, last: bool, design: FpgaEngines) -> Step:
+    unit = (design.linear_inputs, design.linear_outputs)
+    through = ["linear", "quantize" if design.bits > 8 else "requantize"]
+    stages = [
+        Stage("read", -(-op.inputs // design.block)),
+        Stage("linear", edge_moe.linear_cycles(1, op.inputs, outputs, unit)),
+        Stage("requantize", -(-outputs // design.requantize_lanes)),
+    ]
+    if op.gelu:
+        through.append("gelu")
+        stages.append(Stage("gelu", -(-outputs // design.gelu_lanes)))
+    stages.append(Stage("write", -(-outputs // design.block)))
+    load = edge_moe.load_cycles(op.inputs, outputs, design.axi_bits // design.bits)
+    load += -(-outputs * BIAS_BITS // design.axi_bits) if op.bias else 0
+    read = op.rows * op.inputs + (op.extra if last else 0)
+    latency = sum(design.kernel(name).latency_cycles for name in through)
+    weights = load * design.axi_bits // 8
+    moved = traffic(design, read, op.rows * outputs, weights)
+    load = max(load, math.ceil(weights / design.dram_bytes_per_cycle))
+    return Step(op.operator, op.rows, tuple(stages), latency, *moved, load)
+
+
+def attend_step(op: Attend, design: FpgaEngines) -> Step:
+    """All heads, each as `edge_moe.simulate_attention` goes: a row of keys or values per pass."""
+    parallel = min(design.queries, op.keys)
+    rows = op.heads * edge_moe.key_rows(op.queries, parallel, op.keys)
+    blocks, scores = -(-op.features // design.block), -(-parallel // design.block)
+    kernel = "softmax_weight" if op.mixes else "softmax"
+    slowest = design.kernel(kernel).initiation_interval if op.softmax else 1
+    work = Stage("attention", max(blocks, slowest))
+    read, write = (max(blocks, scores), blocks) if op.mixes else (blocks, scores)
+    latency = design.kernel("linear").latency_cycles
+    latency += design.kernel(kernel).latency_cycles if op.softmax else 0
+    vectors, pairs = op.heads * op.queries * op.features, op.heads * op.queries * op.keys
+    into, out = (pairs, vectors) if op.mixes else (vectors, pairs)
+    stages = (Stage("read", read), work, Stage("write", write))
+    return Step(
+        op.operator, rows, stages, latency, *traffic(design, into + rows * op.features, out)
+    )
+
+
+def softmax_step(operator: str, rows: int, features: int, design: FpgaEngines) -> Step:
+    """A softmax by itself: each of the attention engine's units has a row, of any length."""
+    statistics, weigh = design.kernel("softmax"), design.kernel("softmax_weight")
+    return _by_rows(
+        operator, rows, features, design.queries,
+        (("softmax", features * statistics.initiation_interval),
+         ("softmax_weight", features * weigh.initiation_interval)),
+        statistics.latency_cycles + weigh.latency_cycles, design,
+    )  # fmt: skip
+
+
+def norm_step(operator: str, rows: int, features: int, design: FpgaEngines) -> Step:
+    """A layer normalization: statistics of one row of each lane while the last ones are scaled."""
+    statistics, scale = design.kernel("layernorm"), design.kernel("layernorm_scale")
+    return _by_rows(
+        operator, rows, features, design.norm_lanes,
+        (("norm", features * statistics.initiation_interval),
+         ("norm_scale", features * scale.initiation_interval)),
+        statistics.latency_cycles + scale.latency_cycles, design,
+    )  # fmt: skip
+
+
+def _by_rows(
+    operator: str, rows: int, features: int, lanes: int, work: tuple[tuple[str, int], ...],
+    latency: int, design: FpgaEngines,
+) -> Step:  # fmt: skip
+    """Rows side by side, an element of each per cycle."""
+    ports = lanes * -(-features // design.block)
+    stages = (Stage("read", ports), *(Stage(*part) for part in work), Stage("write", ports))
+    moved = traffic(design, rows * features, rows * features)
+    return Step(operator, -(-rows // lanes), stages, latency, *moved)
+
+
+def stream_step(
+    operator: str, rows: int, features: int, design: FpgaEngines, *, read: int, gelu: bool = False
+) -> Step:
+    """An elementwise operator by itself, a block per cycle; GELU by its lanes.
+
+    Args:
+        operator: its name.
+        rows: of the result.
+        features: of a row.
+        design: the engines.
+        read: activations read; up to two come at a time.
+        gelu: whether it is one.
+    """
+    blocks = -(-features // design.block)
+    engine, latency, work = "stream", 1, blocks
+    if gelu:
+        cost = design.kernel("gelu")
+        engine, latency = "gelu", cost.latency_cycles
+        work = -(-features // design.gelu_lanes)
+    stages = (Stage("read", blocks), Stage(engine, work), Stage("write", blocks))
+    return Step(operator, rows, stages, latency, *traffic(design, read, rows * features))
+
+
+def deformable_step(
+    operator: str, images: int, channels: int, size: tuple[int, int], design: FpgaEngines
+) -> Step:
+    """A depthwise 3x3 convolution over its line buffer: a pixel of some channels per cycle.
+
+    Images go through one after the other, padded to the width that the kernel is built for, and to
+    the rows below that its last sums wait for.
+
+    Raises:
+        MappingError: if an image is too wide or too high.
+    """
+    cost = design.kernel("deformable")
+    form = dict(cost.parameters)
+    if size[1] > form["width"] or size[0] > form["height"]:
+        raise MappingError(
+            f"operator '{operator}' has images of {size[0]} x {size[1]} pixels: the deformable "
+            f"kernel is built for at most {form['height']} x {form['width']}"
+        )
+    passes = images * -(-channels // form["channels"])
+    row = form["width"] * cost.initiation_interval
+    words = -(-form["width"] * form["channels"] // design.block)
+    ahead = form["range"] * (form["width"] + 1) * cost.initiation_interval
+    pixels = images * size[0] * size[1]
+    stages = (Stage("read", words), Stage("deformable", row), Stage("write", words))
+    return Step(
+        operator, passes * form["height"], stages, cost.latency_cycles + ahead,
+        *traffic(design, pixels * (channels + 1), pixels * channels),
+    )  # fmt: skip
