@@ -244,7 +244,7 @@ def _ports(verilog: str) -> tuple[tuple[tuple[str, int], ...], str, int]:
 
 def _registers_of_valid(verilog: str) -> int:
     """Registers that a pipeline's valid bit goes through from input to output."""
-    names = r"p\d+_valid|valid_[io]__(?:in|out)put_flop"
+    names = r"p\d+_(?:inputs_)?valid|valid_[io]__(?:in|out)put_flop"
     return len(re.findall(rf"^  reg (?:{names});$", verilog, re.M))
 
 
