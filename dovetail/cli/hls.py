@@ -13,9 +13,9 @@ from dovetail.cli.output import check_outputs, console, make_table, save, save_j
 from dovetail.errors import OutputError, ProblemError, ToolError
 
 if TYPE_CHECKING:
+    from dovetail.arch.kernels import KernelCost
     from dovetail.hls import HlsBuild
     from dovetail.rtl.synthesis import Synthesis
-    from dovetail.sim.fpga.kernels import KernelCost
 
 TARGETS = ("gates", "xilinx")
 
@@ -152,8 +152,8 @@ def table_command(
     Each at its defaults, pipelines also eight scalars wide, and some in further forms. A line that
     takes Yosys too long is left out and named; the exit code is then 1.
     """
+    from dovetail.arch.kernels import write_table
     from dovetail.hls import KERNELS, find_kernel
-    from dovetail.sim.fpga.kernels import write_table
     from dovetail.verify.hls_table import command, measure, points
 
     check_outputs({"--out": out})

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from dovetail.arch.kernels import KernelCost
 from dovetail.hls import HlsBuild, build, find_kernel
 from dovetail.rtl.synthesis import Synthesis, synthesize
-from dovetail.sim.fpga.kernels import KernelCost
 
 Point = tuple[str, int, dict[str, int]]
 """A kernel, its lanes, and the parameters that differ from their defaults."""
@@ -16,13 +16,21 @@ Point = tuple[str, int, dict[str, int]]
 FEATURE_BLOCK = 8
 """Values of 32 bits in a beat of Edge-MoE's memory ports."""
 
+_TILES = ((8, 8), (16, 8), (32, 8), (8, 1), (16, 1), (32, 1), (1, 8))
+
 FORMS: dict[str, tuple[dict[str, int], ...]] = {
-    "layernorm": ({"count": 768},),
-    "linear": ({"inputs": 8, "outputs": 8}, {"inputs": 32, "outputs": 8}),
+    "deformable": tuple({"width": 64, "height": 64, "channels": channels} for channels in (1, 4)),
+    "layernorm": ({"count": 384}, {"count": 768}),
+    "layernorm_scale": ({"count": 384}, {"count": 768}),
+    "linear": (
+        *({"inputs": i, "outputs": o} for i, o in _TILES),
+        *({"inputs": i, "outputs": o, "bits": 16, "acc": 44} for i, o in _TILES),
+    ),
     "lmul": (
         {"exponent": 4, "mantissa": 3, "finite": 1},
         {"exponent": 5, "mantissa": 2},
     ),
+    "quantize": ({"in": 44},),
     "requantize": ({"acc": 24, "multiplier": 15, "shift": 5},),
     "softmax": ({"width": 24, "fraction": 16},),
     "softmax_weight": ({"width": 24, "fraction": 16},),

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from dovetail.arch.kernels import read_table
 from dovetail.hls import KERNELS
-from dovetail.sim.fpga.kernels import read_table
 from dovetail.verify import hls_table
 from tests.cli.driver import run, succeed
 from tests.rtl.icarus import require_icarus
