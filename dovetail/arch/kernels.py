@@ -143,18 +143,19 @@ def widest(kernel: str, along: str, count: int, /, **parameters: int) -> tuple[K
         what = " ".join(f"{name}={value}" for name, value in parameters.items())
         raise AcceleratorError(
             f"no build of kernel '{kernel}' with {what} makes {along}={count}: "
-            f"{TABLE} has {_listed(kernel, along, parameters)}"
+            f"{TABLE} has {_listed(kernel, (*parameters, along))}"
         )
     return best, count // most
 
 
-def _listed(kernel: str, along: str, parameters: Mapping[str, int]) -> str:
-    """What the builds of a kernel have of the parameters that one asks for."""
-    found = [
-        " ".join(f"{name}={form.get(name)}" for name in (*parameters, along))
-        for form, _ in _forms(kernel)
-    ]
-    return "; ".join(dict.fromkeys(found)) or "none"
+def _listed(kernel: str, names: Iterable[str]) -> str:
+    """Values that the builds of a kernel have of some parameters."""
+    forms = [form for form, _ in _forms(kernel)]
+    parts = (
+        f"{name} {', '.join(map(str, sorted({form[name] for form in forms if name in form})))}"
+        for name in names
+    )
+    return "; ".join(parts) if forms else "none"
 
 
 def find(costs: Iterable[KernelCost], kernel: str, lanes: int = 1, **parameters: int) -> KernelCost:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, starmap
 
 from dovetail.arch.engines import FIDELITIES, FpgaEngines
 from dovetail.errors import MappingError, UnknownNameError
@@ -17,7 +18,7 @@ from dovetail.mappers.engines.lowering import Placed, all_steps, lower
 from dovetail.mappers.engines.program import END, program
 from dovetail.mappers.found import check_objective
 from dovetail.sim import tasks
-from dovetail.sim.fpga.steps import Span, Step, Traffic, spans
+from dovetail.sim.fpga.steps import Span, Step, spans, stalls
 
 MAPPERS = ("in_order",)
 
@@ -82,10 +83,7 @@ class MappedEngines:
             return []
         at = tasks.run(program(self.steps)).first_start
         starts = [at[f"step {i}"] for i in range(len(self.steps))] + [at[END]]
-        return [
-            Span(start, max(0, end - start - max(step.pipeline, step.memory)), end)
-            for step, start, end in zip(self.steps, starts, starts[1:], strict=False)
-        ]
+        return [Span(*both) for both in pairwise(starts)]
 
     def _reports(self, times: Iterable[Span]) -> Iterable[OperatorReport]:
         rest = iter(times)
@@ -104,8 +102,8 @@ class MappedEngines:
             vector_ops=op.vector_ops if placed.engine != "none" else 0,
             cycles=cycles,
             compute_cycles=sum(step.compute for step in steps),
-            stall_cycles=_stalls(steps, times) if steps else {},
-            dram_bytes=_moved(steps) if steps else {},
+            stall_cycles=_sums(starmap(stalls, zip(steps, times, strict=True))),
+            dram_bytes=_sums(step.moved._asdict() for step in steps),
             sram_bytes={},
             energy_pj={},
             utilization=op.macs / (cycles * peak) if cycles else 0.0,
@@ -113,26 +111,12 @@ class MappedEngines:
         )
 
 
-def _moved(steps: Iterable[Step]) -> dict[str, int]:
-    sums = [sum(column) for column in zip(*(step.moved for step in steps), strict=True)]
-    return Traffic(*sums)._asdict()
-
-
-def _stalls(steps: Iterable[Step], times: Iterable[Span]) -> dict[str, int]:
-    """Cycles beyond the computing stage's, by cause.
-
-    `weights`: the first row waits for them; `ports` and `lanes`: ports, or lanes behind the engine,
-    are slower than it; `memory`: off-chip memory is; `fill`: the first row's way through all.
-    """
-    found = dict.fromkeys(("weights", "ports", "lanes", "memory", "fill"), 0)
-    for step, span in zip(steps, times, strict=True):
-        slow = max(step.stages, key=lambda stage: stage.cycles)
-        behind = step.rows * slow.cycles - step.compute
-        found["ports" if slow.engine in ("read", "write") else "lanes"] += behind
-        found["weights"] += span.wait
-        found["fill"] += step.fill
-        found["memory"] += span.cycles - span.wait - step.pipeline
-    return found
+def _sums(each: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for entries in each:
+        for name, count in entries.items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 class EnginesFamily:

@@ -90,12 +90,10 @@ class Span:
 
     Attributes:
         start: cycle at which it may read.
-        wait: cycles that its first row waits for weights.
         end: cycle at which its results are in memory.
     """
 
     start: int
-    wait: int
     end: int
 
     @property
@@ -114,14 +112,30 @@ def spans(steps: Iterable[Step]) -> list[Span]:
     freed = (0, 0)  # when the buffers were last left, the one to fill next first
     found = []
     for step in steps:
-        wait = 0
+        done = start + step.pipeline
         if step.load:
             loaded = max(loaded, freed[0]) + step.load
-            wait = max(0, loaded - start - step.stages[0].cycles)
-        done = start + wait + step.pipeline
-        if step.load:
+            done += max(0, loaded - start - step.stages[0].cycles)
             freed = freed[1], done - step.latency - sum(s.cycles for s in step.stages[2:])
-        end = max(done, start + step.memory)
-        found.append(Span(start, wait, end))
-        start = end
+        found.append(Span(start, max(done, start + step.memory)))
+        start = found[-1].end
     return found
+
+
+def stalls(step: Step, span: Span) -> dict[str, int]:
+    """Cycles of a span beyond those of the computing stage, by cause.
+
+    `weights`: the first row waits for them; `memory`: off-chip memory takes longer than all else;
+    `ports` and `lanes`: ports, or lanes behind the engine, are slower than it; `fill`: the first
+    row's way through all stages.
+    """
+    slow = max(step.stages, key=lambda stage: stage.cycles)
+    port = slow.engine in ("read", "write")
+    behind, rest = step.rows * slow.cycles - step.compute, span.cycles - step.pipeline
+    return {
+        "weights": rest if span.cycles > step.memory else 0,
+        "ports": behind if port else 0,
+        "lanes": 0 if port else behind,
+        "memory": rest if span.cycles <= step.memory else 0,
+        "fill": step.fill,
+    }

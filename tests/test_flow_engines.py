@@ -1,0 +1,145 @@
+"""The FPGA engine family through the flow: reports, fidelities, bounds, search and refusals."""
+
+from __future__ import annotations
+
+import json
+
+import gymnasium
+import pytest
+
+import dovetail.envs
+from dovetail.arch import presets
+from dovetail.errors import AcceleratorError, DovetailError, FidelityError, UnknownNameError
+from dovetail.flow import Request, map_network, simulate
+from dovetail.flows.engines import FAMILY
+from dovetail.networks.registry import load_network
+from dovetail.networks.zoo.moe import m3vit
+
+EDGE = presets.load("edge_moe_zcu102")
+CASES = [
+    ("m3vit", "edge_moe_zcu102"),
+    ("m3vit", "engines_ultra96"),
+    ("vit_b16", "engines_vcu1525"),
+    ("gpt2_prefill", "engines_u280"),
+    ("gpt2_decode", "engines_u280"),
+    ("autoencoder", "engines_ultra96"),
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=" on ".join)
+def mapped(request):
+    network, design = request.param
+    return map_network(load_network(network), presets.load(design))
+
+
+@pytest.mark.parametrize("fidelity", ["estimate", "cycle"])
+def test_the_report_has_the_common_form(mapped, fidelity):
+    report = mapped.report(fidelity)
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False)) == report.to_dict()
+    assert report.macs == mapped.network.macs
+    assert [op.name for op in report.operators] == [op.name for op in mapped.network.operators]
+    for op in report.operators:
+        assert op.cycles == op.compute_cycles + sum(op.stall_cycles.values())
+        assert all(count >= 0 for count in op.stall_cycles.values())
+        assert 0 <= op.utilization <= 1
+        assert (op.cycles == 0) == (op.engine == "none" or op.fused_into != "")
+    assert report.total["energy_pj"] == 0
+    moved = sum(report.total["dram_bytes"].values())
+    assert report.cycles >= moved / mapped.accelerator.dram_bytes_per_cycle
+    assert report.cycles >= report.macs / report.peak_macs_per_cycle
+
+
+def test_estimate_equals_cycle(mapped):
+    # Designs whose engines are their slowest stages; `tests/sim/fpga/test_steps.py` has others.
+    estimate, cycle = mapped.report(), mapped.report("cycle")
+    assert estimate.cycles == cycle.cycles
+    for one, other in zip(estimate.operators, cycle.operators, strict=True):
+        assert one.cycles == other.cycles
+        assert one.stall_cycles == other.stall_cycles
+
+
+def test_slow_memory_keeps_both_close():
+    network = load_network("m3vit")
+    for bandwidth in (8, 2, 0.5):
+        mapped = map_network(network, EDGE.replace({"dram_gb_per_s": bandwidth}))
+        estimate, cycle = mapped.report().cycles, mapped.report("cycle").cycles
+        assert cycle <= estimate <= 1.001 * cycle
+
+
+def test_more_bandwidth_and_more_parallelism_are_never_slower():
+    network = load_network("m3vit")
+
+    def cycles(**change):
+        return simulate(network, EDGE.replace(change)).cycles
+
+    for name, values in (
+        ("dram_gb_per_s", (1, 4, 16, 64)),
+        ("queries", (1, 2, 4, 8, 16)),
+        ("linear_inputs", (8, 16, 32)),
+        ("linear_outputs", (8, 16, 32)),
+        ("norm_lanes", (1, 2, 4, 8)),
+        ("gelu_lanes", (1, 2, 4)),
+    ):
+        found = [cycles(**{name: value}) for value in values]
+        assert found == sorted(found, reverse=True), name
+
+
+def test_a_batch_takes_its_multiple():
+    one = simulate(load_network("m3vit"), EDGE)
+    four = simulate(m3vit(batch=4), EDGE)
+    assert four.macs == 4 * one.macs
+    assert 3.5 * one.cycles < four.cycles < 4 * one.cycles  # weights are loaded once
+
+
+def test_the_line_below_the_table_says_what_is_used():
+    note = map_network(load_network("m3vit"), EDGE).note()
+    assert "458 DSP (18%)" in note
+    assert "of the XCZU9EG" in note
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Request(objective="energy"), "no energy is known of FPGA designs"),
+        (Request(schedule="fused"), "the engines family runs operators one by one"),
+        (Request(mappings={"a": 1}), "leave out --mapping"),
+    ],
+)
+def test_what_the_family_has_not_is_refused(request_, words):
+    with pytest.raises(DovetailError, match=words):
+        FAMILY.map_network(load_network("m3vit"), EDGE, request_)
+
+
+def test_unknown_names_and_illegal_designs():
+    network = load_network("m3vit")
+    with pytest.raises(UnknownNameError, match="in_order"):
+        map_network(network, EDGE, mapper="greedy")
+    with pytest.raises(FidelityError, match="estimate, cycle"):
+        map_network(network, EDGE).report("rtl")
+    with pytest.raises(AcceleratorError, match="is illegal: lut: the engines need"):
+        map_network(network, EDGE.replace({"share": 0.05}))
+
+
+def test_designs_are_searched_in_the_common_environments():
+    assert dovetail.envs
+    env = gymnasium.make(
+        "dovetail/Accelerator-v0", network="m3vit", base="edge_moe_zcu102",
+        objectives=("latency_ms",),
+    )  # fmt: skip
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    seen = [env.step(env.action_space.sample())[4] for _ in range(8)]
+    legal = [info["metrics"]["latency_ms"] for info in seen if info["legal"]]
+    assert len(set(legal)) > 3
+    assert all(0 < latency < 100 for latency in legal)
+
+
+def test_a_design_over_the_budget_has_reasons_in_the_environment():
+    env = gymnasium.make(
+        "dovetail/Accelerator-v0", network="m3vit", base="engines_ultra96",
+        objectives=("latency_ms",), knobs={"linear_outputs": (8, 64)},
+    )  # fmt: skip
+    env.reset(seed=0)
+    info = env.step([1])[4]
+    assert not info["legal"]
+    assert "dsp: the engines need" in info["reasons"][0]
