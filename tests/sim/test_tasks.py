@@ -115,7 +115,7 @@ def soon(size: int, _count: int) -> int:
     return 0 if size < 40 else 10**9
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(programs())
 def test_matrix_powers_equal_playing_every_task(program: TaskProgram) -> None:
     with pytest.MonkeyPatch.context() as patch:
