@@ -21,6 +21,7 @@ import numpy as np
 from dovetail.agents.base import require
 from dovetail.agents.encoding import UnitEncoding
 from dovetail.agents.isolation import Isolation
+from dovetail.agents.seen import Seen
 from dovetail.agents.settings import check_range
 from dovetail.agents.variation import Variation, fresh_rows
 from dovetail.envs.problem import DesignProblem, Evaluation
@@ -89,7 +90,7 @@ class BayesianAgent:
         self._isolation = Isolation(seed)
         self._variation = Variation(problem.space, mutated_knobs=1.5, spread=0.15)
         self._sobol = self._make_sobol(seed)
-        self._seen: set[bytes] = set()
+        self._seen = Seen(problem.space)
         self._designs: IntArray = np.zeros((0, len(problem.space.knobs)), dtype=np.int64)
         self._objectives: FloatArray = np.zeros((0, len(problem.objectives)))
         self._violation: FloatArray = np.zeros(0)
@@ -105,7 +106,7 @@ class BayesianAgent:
 
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Adds designs, asked or not, to what the models learn from."""
-        self._seen.update(row.tobytes() for row in np.ascontiguousarray(designs))
+        self._seen.add(designs)
         self._designs = np.concatenate([self._designs, designs])
         self._objectives = np.concatenate([self._objectives, evaluation.objectives])
         self._violation = np.concatenate([self._violation, evaluation.violation])

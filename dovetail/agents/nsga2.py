@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dovetail.agents.seen import Seen
 from dovetail.agents.settings import check_range
 from dovetail.agents.variation import Variation, fresh_rows
 from dovetail.envs.problem import DesignProblem, Evaluation
-from dovetail.ir.pareto import pareto_ranks
+from dovetail.ir.pareto import non_dominated, pareto_ranks
 from dovetail.ir.space import BoolArray, FloatArray, IntArray
 
 
@@ -51,7 +52,7 @@ class NSGA2Agent:
         self._space = problem.space
         self._rng = np.random.default_rng(seed)
         self._variation = Variation(problem.space, args.mutated_knobs, args.spread, args.crossover)
-        self._seen: set[bytes] = set()
+        self._seen = Seen(problem.space)
         self._designs: IntArray = np.zeros((0, len(problem.space.knobs)), dtype=np.int64)
         self._objectives: FloatArray = np.zeros((0, len(problem.objectives)))
         self._violation: FloatArray = np.zeros(0)
@@ -66,11 +67,11 @@ class NSGA2Agent:
 
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Lets the told designs compete with the population for survival."""
-        self._seen.update(row.tobytes() for row in np.ascontiguousarray(designs))
+        self._seen.add(designs)
         pool = np.concatenate([self._designs, designs])
         objectives = np.concatenate([self._objectives, evaluation.objectives])
         violation = np.concatenate([self._violation, evaluation.violation])
-        rank = constrained_ranks(objectives, violation)
+        rank = constrained_ranks(objectives, violation, self._args.population)
         crowding = crowding_distances(objectives, rank, violation <= 0)
         keep = np.lexsort((-crowding, rank))[: self._args.population]
         self._designs, self._objectives = pool[keep], objectives[keep]
@@ -91,21 +92,45 @@ class NSGA2Agent:
         return np.where(first, a, b)
 
 
-def constrained_ranks(objectives: FloatArray, violation: FloatArray) -> IntArray:
+def constrained_ranks(
+    objectives: FloatArray, violation: FloatArray, wanted: int | None = None
+) -> IntArray:
     """Ranks by Deb's rules: feasible designs by fronts, then infeasible ones by violation.
 
     Args:
         objectives: (n, m), minimised; finite where feasible.
         violation: (n,), 0 where feasible.
+        wanted: once that many designs are ranked, the other feasible ones share a rank.
 
     Returns:
         (n,) ranks, 0 is best; infeasible designs of equal violation share a rank.
     """
     feasible = violation <= 0
     ranks = np.zeros(len(violation), dtype=np.int64)
-    ranks[feasible] = pareto_ranks(objectives[feasible])
+    ranks[feasible] = front_ranks(objectives[feasible], wanted)
     after = int(ranks[feasible].max()) + 1 if feasible.any() else 0
     ranks[~feasible] = after + np.unique(violation[~feasible], return_inverse=True)[1]
+    return ranks
+
+
+def front_ranks(objectives: FloatArray, wanted: int | None = None) -> IntArray:
+    """Ranks (n,) by non-dominated sorting of objectives (n, m).
+
+    Args:
+        objectives: minimised and finite.
+        wanted: once that many are ranked, the others share the next rank.
+    """
+    # Two objectives sort in O(n log n); else front after front, no further than needed.
+    if wanted is None or objectives.shape[1] <= 2:
+        return pareto_ranks(objectives)
+    ranks = np.zeros(len(objectives), dtype=np.int64)
+    left = np.arange(len(objectives))
+    while len(left):
+        front = non_dominated(objectives[left])
+        left = left[~front]
+        ranks[left] += 1
+        if len(objectives) - len(left) >= wanted:
+            break
     return ranks
 
 
@@ -124,22 +149,26 @@ def crowding_distances(objectives: FloatArray, rank: IntArray, feasible: BoolArr
         Deb et al. 2002, section III-B.
     """
     distance = np.zeros(len(rank))
-    for front in np.unique(rank[feasible]):
-        rows = np.flatnonzero(feasible & (rank == front))
-        distance[rows] = _front_distances(objectives[rows])
+    rows = np.flatnonzero(feasible)
+    if len(rows):
+        gaps = [_gaps(column, rank[rows]) for column in objectives[rows].T]
+        distance[rows] = np.sum(gaps, axis=0)
     return distance
 
 
-def _front_distances(front: FloatArray) -> FloatArray:
-    k, m = front.shape
-    if k <= 2:
-        return np.full(k, np.inf)
-    order = np.argsort(front, axis=0, kind="stable")
-    ordered = np.take_along_axis(front, order, axis=0)
-    extent = ordered[-1] - ordered[0]
-    gaps = np.full((k, m), np.inf)
-    gaps[1:-1] = (ordered[2:] - ordered[:-2]) / np.where(extent > 0, extent, 1.0)
-    gaps[:, extent <= 0] = 0.0
-    distances = np.zeros((k, m))
-    np.put_along_axis(distances, order, gaps, axis=0)
-    return distances.sum(axis=1)
+def _gaps(values: FloatArray, rank: IntArray) -> FloatArray:
+    """Distance (n,) between neighbours on the same front in one objective, values (n,)."""
+    order = np.lexsort((values, rank))
+    ordered, front = values[order], rank[order]
+    first = np.append(True, front[1:] != front[:-1])
+    last = np.append(first[1:], True)
+    starts, ends = np.flatnonzero(first), np.flatnonzero(last)
+    sizes = ends - starts + 1
+    extent = np.repeat(ordered[ends] - ordered[starts], sizes)
+    gaps = np.full(len(values), np.inf)
+    gaps[1:-1] = (ordered[2:] - ordered[:-2]) / np.where(extent > 0, extent, 1.0)[1:-1]
+    gaps[extent <= 0] = 0.0
+    gaps[(first | last) & (extent > 0) | (np.repeat(sizes, sizes) <= 2)] = np.inf
+    distances = np.empty(len(values))
+    distances[order] = gaps
+    return distances

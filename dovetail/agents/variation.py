@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dovetail.agents.seen import Seen
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Space
 
 ATTEMPTS = 8
@@ -68,28 +69,24 @@ class Variation:
 
 
 def fresh_rows(
-    make: Callable[[int], IntArray], count: int, seen: set[bytes], attempts: int = ATTEMPTS
+    make: Callable[[int], IntArray], count: int, seen: Seen, attempts: int = ATTEMPTS
 ) -> IntArray:
     """Draws rows that are new, and different from each other, as far as that succeeds.
 
     Args:
         make: draws n rows, (n, knobs).
         count: rows wanted.
-        seen: rows not wanted, as bytes of int64.
+        seen: rows not wanted.
         attempts: draws of `count` rows before repetitions fill the batch.
 
     Returns:
         (count, knobs), new rows first.
     """
-    found: dict[bytes, IntArray] = {}
     rows = make(count)
-    for attempt in range(attempts):
-        for row in rows:
-            key = row.tobytes()
-            if key not in seen:
-                found.setdefault(key, row)
-        if len(found) >= count or attempt == attempts - 1:
+    fresh = seen.new(rows)
+    for _ in range(attempts - 1):
+        if len(fresh) >= count:
             break
         rows = make(count)
-    fresh = list(found.values())[:count]
-    return np.array([*fresh, *rows[: count - len(fresh)]], dtype=np.int64)
+        fresh = seen.new(np.concatenate([fresh, rows]))
+    return np.concatenate([fresh[:count], rows[: max(0, count - len(fresh))]])

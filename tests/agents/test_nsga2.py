@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from dovetail.agents.base import make_agent
-from dovetail.agents.nsga2 import constrained_ranks, crowding_distances
+from dovetail.agents.nsga2 import constrained_ranks, crowding_distances, front_ranks
+from dovetail.agents.seen import Seen
 from dovetail.agents.variation import Variation, fresh_rows
+from dovetail.ir.space import Knob, Space
 from tests.agents.driver import run
 from tests.agents.toy import ToyProblem
 
@@ -51,10 +54,36 @@ def test_variation_stays_in_range_and_reaches_every_value() -> None:
 
 def test_fresh_rows_repeat_only_when_nothing_is_left() -> None:
     rng = np.random.default_rng(0)
-    rows = fresh_rows(lambda n: rng.integers(0, 2, (n, 3)), 12, {np.zeros(3, np.int64).tobytes()})
+    seen = Seen(Space((Knob("a", (0, 1)), Knob("b", (0, 1)), Knob("c", (0, 1)))))
+    seen.add(np.zeros((1, 3), np.int64))
+    rows = fresh_rows(lambda n: rng.integers(0, 2, (n, 3)), 12, seen)
     assert rows.shape == (12, 3)
     assert len(np.unique(rows[:7], axis=0)) == 7
     assert rows[:7].any(axis=1).all()
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 2, 1), (2**16, 2**16, 2**16, 2**16), (99991,) * 5])
+def test_seen_knows_designs_apart(sizes: tuple[int, ...]) -> None:
+    space = Space(tuple(Knob(str(i), tuple(range(n))) for i, n in enumerate(sizes)))
+    designs = space.sample(np.random.default_rng(0), 2000)
+    designs[0], designs[1] = 0, space.cardinalities - 1
+    distinct = np.unique(designs, axis=0)
+    seen = Seen(space)
+    seen.add(designs[:1000])
+    assert len(seen) == len(np.unique(designs[:1000], axis=0))
+    new = seen.new(designs)
+    assert len(new) + len(seen) == len(distinct)
+    first = {row.tobytes() for row in designs[:1000]}
+    fresh = list(dict.fromkeys(row.tobytes() for row in designs if row.tobytes() not in first))
+    assert [row.tobytes() for row in new] == fresh
+
+
+def test_ranks_beyond_those_wanted_are_one() -> None:
+    y = np.random.default_rng(0).random((300, 3))
+    full, cut = front_ranks(y), front_ranks(y, 100)
+    last = cut.max()
+    assert (cut == np.minimum(full, last)).all()
+    assert (cut < last).sum() >= 100 > (full < last - 1).sum()
 
 
 def test_no_design_is_asked_twice() -> None:
