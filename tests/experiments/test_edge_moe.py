@@ -17,4 +17,6 @@ def test_it_repeats_the_published_cycles(root: Path, tmp_path: Path) -> None:
     for number in ("102,168", "18,576", "148,608", "5,126,976"):
         assert number in done.stdout
     assert "not reproduced" in done.stdout
+    assert "m3vit on edge_moe_zcu102, 782.7 MMAC at 300 MHz" in done.stdout
+    assert "estimate against cycle: +0.0000%" in done.stdout
     assert figure.stat().st_size > 1000
