@@ -85,7 +85,7 @@ def memory(stage: Stage) -> bool:
     layers, batch = 48, 128
     print(f"\nactivations that a stage holds at most, L = {layers} layers, N = {batch} samples")
     print(
-        f"{'K':>3s}{'M':>6s}{'N + L/K N/M':>13s}{'counted':>10s}{'all kept':>10s}{'one device':>11s}"
+        f"{'K':>3s}{'M':>6s}{'N + L/K N/M':>13s}{'counted':>10s}{'all kept':>10s}{'unsplit':>11s}"
     )
     missed = False
     for count in STAGES:
