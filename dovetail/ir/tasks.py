@@ -2,8 +2,8 @@
 
 The program form of families whose engines work side by side. One sequence; each engine takes its
 own tasks in order. A task starts when its engine is free and every token that it waits for is
-there, ends `cycles` later, and then hands out its signals. Tokens of one name form a queue; a task
-takes the one that was signalled first.
+there, ends `cycles` later, and hands out its signals `delay` cycles after that: a pipeline that
+holds nobody up. Tokens of one name form a queue; a task takes the one that was signalled first.
 
 A bounded FIFO of depth d between a producer and a consumer is two tokens: `free`, d of which are
 there at the start, and `full`. The producer waits for `free` and signals `full`; the consumer waits
@@ -33,6 +33,7 @@ class Task:
         waits: tokens that it takes, one for each mention.
         signals: tokens that it hands out when it ends, one for each mention. One that no task
             waits for has no effect.
+        delay: cycles between its end and its signals.
 
     Raises:
         MappingError: if it takes less than no time, or no whole number of cycles.
@@ -43,12 +44,14 @@ class Task:
     cycles: int
     waits: tuple[str, ...] = ()
     signals: tuple[str, ...] = ()
+    delay: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cycles, int) or self.cycles < 0:
-            raise MappingError(
-                f"task '{self.name}' takes {self.cycles!r} cycles: must be an int >= 0"
-            )
+        for what, cycles in (("takes", self.cycles), ("signals after", self.delay)):
+            if not isinstance(cycles, int) or cycles < 0:
+                raise MappingError(
+                    f"task '{self.name}' {what} {cycles!r} cycles: must be an int >= 0"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ Ports: TypeAlias = tuple[
 ]
 """How to take what a task waits for and to leave what it signals; and the same as queue numbers."""
 
-Step: TypeAlias = tuple[int, int, Ports]
+Step: TypeAlias = tuple[int, int, int, Ports]
 State: TypeAlias = list[int]
 
 
@@ -95,7 +95,7 @@ class Machine:
         Args:
             program: what runs.
             engines: names of all its engines.
-            total: cycles of all its tasks: no time is beyond it.
+            total: cycles and delays of all its tasks: no time is beyond it.
         """
         awaited = sorted({token for task, _ in counted(program.body) for token in task.waits})
         self.engines = {name: i for i, name in enumerate(engines)}
@@ -116,7 +116,8 @@ class Machine:
                 code.append(self._compile_loop(item, begun))
                 continue
             engine = self.engines[item.engine]
-            code.append((engine, item.cycles, self._ports(item.waits, item.signals)))
+            ports = self._ports(item.waits, item.signals)
+            code.append((engine, item.cycles, item.delay, ports))
             if engine not in begun:
                 begun.add(engine)
                 code.append(_Mark(engine, item.cycles))
@@ -152,7 +153,7 @@ class Machine:
         free = self.free
         for item in code:
             if item.__class__ is tuple:
-                engine, cycles, (pops, pushes, _, _) = item
+                engine, cycles, delay, (pops, pushes, _, _) = item
                 end = free[engine]
                 for pop in pops:
                     there = pop()
@@ -161,7 +162,7 @@ class Machine:
                 end += cycles
                 free[engine] = end
                 for push in pushes:
-                    push(end)
+                    push(end + delay)
             elif isinstance(item, _Loop):
                 self._play_loop(item)
             elif isinstance(item, _Mark):
@@ -278,13 +279,13 @@ class Machine:
         """Runs code on rows of max-plus matrices in place of times."""
         for item in code:
             if isinstance(item, tuple):
-                engine, cycles, (_, _, waits, signals) = item
+                engine, cycles, delay, (_, _, waits, signals) = item
                 row = free[engine]
                 for queue in waits:
                     row = np.maximum(row, held[queue].popleft())
                 free[engine] = row = row + cycles
                 for queue in signals:
-                    held[queue].append(row)
+                    held[queue].append(row + delay)
             elif isinstance(item, _Loop):
                 self._play_rows_loop(item, free, held)
 

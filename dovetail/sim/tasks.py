@@ -58,7 +58,8 @@ def run(program: TaskProgram, *, trace: int = 0) -> TaskTimes:
         busy[task.engine] = busy.get(task.engine, 0) + cycles
         task_busy[task.name] = task_busy.get(task.name, 0) + cycles
         task_count[task.name] = task_count.get(task.name, 0) + count
-    machine = Machine(program, list(busy), sum(busy.values()))
+    delays = sum(count * task.delay for task, count in counted(program.body))
+    machine = Machine(program, list(busy), sum(busy.values()) + delays)
     machine.play(machine.code)
     last = dict(zip(busy, machine.free, strict=True))
     first = {name: machine.first[i] for i, name in enumerate(busy)}
@@ -92,5 +93,5 @@ def _events(program: TaskProgram, limit: int) -> Iterator[tuple[str, str, int, i
         start = max([free.get(task.engine, 0), *there])
         free[task.engine] = end = start + task.cycles
         for token in task.signals:
-            held.setdefault(token, deque()).append(end)
+            held.setdefault(token, deque()).append(end + task.delay)
         yield task.name, task.engine, start, end

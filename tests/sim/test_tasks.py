@@ -38,7 +38,7 @@ def reference(program: TaskProgram) -> TaskTimes:
             start = max(start, held[token].popleft())
         free[task.engine] = start + task.cycles
         for token in task.signals:
-            held.setdefault(token, deque()).append(start + task.cycles)
+            held.setdefault(token, deque()).append(start + task.cycles + task.delay)
         events.append((task.name, task.engine, start, start + task.cycles))
     engines = dict.fromkeys(engine for _, engine, _, _ in events)
     names = dict.fromkeys(name for name, _, _, _ in events)
@@ -64,6 +64,7 @@ def tasks(draw: st.DrawFn) -> Task:
         cycles=draw(st.integers(0, 12)),
         waits=tuple(draw(st.lists(st.sampled_from(TOKENS), max_size=2))),
         signals=tuple(draw(st.lists(st.sampled_from(TOKENS), max_size=2))),
+        delay=draw(st.sampled_from((0, 0, 5, 30))),
     )
 
 
