@@ -99,3 +99,15 @@ def test_other_fidelities_and_illegal_designs_are_refused(mapped):
         mapped.report("cycle")
     with pytest.raises(DovetailError, match="no UltraRAM"):
         map_network(load_network("resnet8"), FpgaDataflow(weight_memory="ultra"))
+
+
+def test_windows_lie_where_they_are_put():
+    network = load_network("resnet8")
+    block = map_network(network, DESIGN)
+    lut = map_network(network, DESIGN.replace({"window_memory": "distributed"}))
+    ultra = presets.load("finn_u280").replace({"window_memory": "ultra"})
+    assert map_network(network, ultra).used["uram"] > 0
+    assert lut.used["lut"] > block.used["lut"] or lut.interval_cycles > block.interval_cycles
+    assert lut.used["bram18"] < block.used["bram18"]
+    with pytest.raises(DovetailError, match="window_memory = ultra: the XCZU9EG"):
+        map_network(network, DESIGN.replace({"window_memory": "ultra"}))

@@ -34,6 +34,7 @@ class FpgaDataflow(Parameters):
         weight_memory: `block`, `distributed` (LUTs) or `ultra`: where all weights stay.
         threshold_memory: `distributed` counts the thresholds behind compute nodes as LUTs; `auto`
             leaves them to synthesis, and counts none.
+        window_memory: as `weight_memory`, for the rows that windows slide over.
         weight_stream_bits: widest weight stream of one output; folding adds no inputs beyond it.
         interval_cycles: wanted between two inferences; infinite for the least that fits.
         dram_gb_per_s: of what brings inputs and takes outputs.
@@ -53,6 +54,7 @@ class FpgaDataflow(Parameters):
     threshold_memory: str = choice(
         "auto", ("auto", "distributed"), "whether thresholds count as LUTs"
     )
+    window_memory: str = choice("block", ("block", "distributed", "ultra"), "what buffers windows")
     weight_stream_bits: int = number(
         36, 1, 4096, "bit", "widest weight stream of one output", whole=True
     )
@@ -113,9 +115,9 @@ class FpgaDataflow(Parameters):
 
     def faults(self) -> list[str]:
         """What the device lacks."""
-        if self.weight_memory == "ultra" and not self.device.uram:
-            return [
-                f"weight_memory = ultra: the {self.device.part} of board '{self.board}' has no "
-                "UltraRAM: set weight_memory = block"
-            ]
-        return []
+        return [
+            f"{name} = ultra: the {self.device.part} of board '{self.board}' has no UltraRAM: set "
+            f"{name} = block"
+            for name in ("weight_memory", "window_memory")
+            if getattr(self, name) == "ultra" and not self.device.uram
+        ]

@@ -68,6 +68,7 @@ def lower(network: Network, accelerator: FpgaDataflow) -> Lowered:
         multipliers=accelerator.multipliers,
         weight_memory=accelerator.weight_memory,
         threshold_memory=accelerator.threshold_memory,
+        window_memory=accelerator.window_memory,
     )
     return Lowered(network, plan, Pipeline(network.name, tuple(nodes), numbers), host)
 

@@ -201,9 +201,19 @@ class Pipeline:
                 "uram": resources.weight_urams(weights, pe, simd, own),
             }
         if node.slide is not None:
-            blocks = resources.window_bram18(node.slide, pe, own.input_bits, parallel=parallel)
-            return {"lut": np.full_like(pe, resources.BASE_LUTS), "bram18": blocks}
+            return self._window_use(node.slide, pe, parallel=parallel)
         return {"lut": resources.stream_luts(pe, own.input_bits)} if node.compares else {}
+
+    def _window_use(self, slide: Slide, pe: IntArray, *, parallel: bool) -> dict[str, IntArray]:
+        bits, control = self.numbers.input_bits, np.full_like(pe, resources.BASE_LUTS)
+        match self.numbers.window_memory:
+            case "distributed":
+                return {"lut": resources.window_luts(slide, pe, bits, parallel=parallel)}
+            case "ultra":
+                blocks = resources.window_urams(slide, pe, bits, parallel=parallel)
+                return {"lut": control, "uram": blocks}
+        blocks = resources.window_bram18(slide, pe, bits, parallel=parallel)
+        return {"lut": control, "bram18": blocks}
 
     def use_grid(self, position: int) -> dict[str, IntArray]:
         """Resources (pe choices, simd choices) of the compute node at a position."""

@@ -41,6 +41,7 @@ class Numbers:
         weight_memory: `block`, `distributed` (LUTs) or `ultra`.
         threshold_memory: `distributed` counts thresholds and their comparators as LUTs; `auto`
             leaves them to synthesis and counts none.
+        window_memory: of window generators: `block`, `distributed` or `ultra`.
     """
 
     weight_bits: int
@@ -51,6 +52,7 @@ class Numbers:
     multipliers: str = "lut"
     weight_memory: str = "block"
     threshold_memory: str = "auto"
+    window_memory: str = "block"
 
 
 def accumulator_bits(fan_in: int, numbers: Numbers) -> int:
@@ -146,18 +148,40 @@ def window_bram18(slide: Slide, simd: Counts, bits: int, *, parallel: bool = Fal
         bits: of an element.
         parallel: whether line buffers feed registers that hold the whole window.
     """
-    simd = np.asarray(simd, dtype=np.int64)
-    width, count = simd * bits, 1
-    depth = window_depth(slide, simd)
-    if parallel:
-        reach = (slide.kernel[1] - 1) * slide.dilation[1] + 1
-        across, count = slide.size[1], slide.kernel[0] - 1
-        depth = np.full_like(simd, across - reach + across * (slide.dilation[0] - 1))
+    width, depth, count = _window_words(slide, simd, bits, parallel)
     blocks = -(-depth // 16384) * -(-width // _best_width(depth))
     # The last of several cascaded rows needs only the width that its few words allow.
     rest = -(-width // _best_width(depth % 16384))
     saved = np.where(depth > 16384, -(-width // _best_width(depth)) - rest, 0)
     return np.asarray((blocks - saved) * count, dtype=np.int64)
+
+
+def window_urams(slide: Slide, simd: Counts, bits: int, *, parallel: bool = False) -> IntArray:
+    """UltraRAM blocks of a window generator's buffer; arguments as of `window_bram18`."""
+    width, depth, count = _window_words(slide, simd, bits, parallel)
+    return -(-width // URAM_SHAPE[0]) * -(-depth // URAM_SHAPE[1]) * count
+
+
+def window_luts(slide: Slide, simd: Counts, bits: int, *, parallel: bool = False) -> IntArray:
+    """LUTs of a window generator whose buffer is of LUTs; arguments as of `window_bram18`.
+
+    A LUT holds a bit of 38 words in FINN's estimate, and all words are buffered there.
+    """
+    depth = window_depth(slide, simd, parallel=parallel)
+    return BASE_LUTS + np.asarray(simd, dtype=np.int64) * bits * -(-depth // 38)
+
+
+def _window_words(
+    slide: Slide, simd: Counts, bits: int, parallel: bool
+) -> tuple[IntArray, IntArray, int]:
+    """Bits and words of the memories of a window generator, and how many there are."""
+    simd = np.asarray(simd, dtype=np.int64)
+    if not parallel:
+        return simd * bits, window_depth(slide, simd), 1
+    reach = (slide.kernel[1] - 1) * slide.dilation[1] + 1
+    across = slide.size[1]
+    depth = np.full_like(simd, across - reach + across * (slide.dilation[0] - 1))
+    return simd * bits, depth, slide.kernel[0] - 1
 
 
 def _best_width(words: IntArray) -> IntArray:

@@ -50,6 +50,37 @@ def test_windows_by_hand():
     assert cycles.window_depth(wide, 1) == 2 * 2 * 9 + 2 * 2 + 1
 
 
+def test_dilated_windows_by_hand():
+    wide = Slide(6, (9, 9), (5, 5), (3, 3), dilation=(2, 2))
+    # (3-1) * 2 rows of 9 and (3-1) * 2 + 1 words come first; then 5 rows of 5 * 9 taps; 3 folds.
+    assert cycles.window_cycles(wide, 2) == ((2 * 2 * 9 + 2 * 2 + 1) + 5 * 5 * 9) * 3
+    strided = Slide(4, (12, 12), (3, 3), (2, 2), stride=(4, 4))
+    # A row of 3 * 4 taps is shorter than the 4 * 12 words that have to come for it.
+    assert cycles.window_cycles(strided, 4) == (12 + 1 + 1) + 3 * 4 * 12
+
+
+def test_windows_in_any_memory_by_hand():
+    assert resources.window_luts(FIRST, 3, 8) == 300 + 24 * 2  # 67 words: two LUTs of 38
+    assert resources.window_luts(FIRST, 3, 8, parallel=True) == 300 + 24 * 2
+    assert resources.window_urams(FIRST, 3, 8) == 1
+    wide = Slide(64, (100, 100), (98, 98), (3, 3))
+    # 203 pixels of 64 folds are 12,992 words: four UltraRAMs deep; whole windows: two rows of 97.
+    assert resources.window_urams(wide, 1, 8) == 4
+    assert resources.window_urams(wide, 64, 8, parallel=True) == 2 * 8
+    line = Slide(4, (20, 1), (9, 1), (4, 1))
+    assert resources.window_bram18(line, 4, 8, parallel=True) == 0  # registers alone
+
+
+@given(st.integers(1, 4000), st.integers(1, 16), st.integers(1, 16), st.booleans())
+def test_accumulators_are_finns(fan_in, weight_bits, input_bits, signed):
+    numbers = Numbers(weight_bits, input_bits, 8, signed, sum_bits=64)
+    alpha = math.log2(fan_in) + weight_bits + input_bits - 1 - signed
+    finn = math.ceil(alpha + math.log2(1 + 2**-alpha) + 1)
+    largest = fan_in << (weight_bits + input_bits - 1 - signed)
+    power = (largest + 1) & largest == 0  # where the floating-point form may round up
+    assert 0 <= finn - resources.accumulator_bits(fan_in, numbers) <= power
+
+
 def test_luts_by_hand():
     # multipliers (2 * 1 - 1) * 4, adders 4, accumulator ceil(log2(4 * 2 * 2 + 1)) + 1 = 6
     assert resources.accumulator_bits(4, W2A2) == 6
