@@ -16,7 +16,9 @@ FAMILIES = {
     "spatial": "dovetail.flows.spatial:FAMILY",
     "system": "dovetail.flows.system:FAMILY",
     "fpga": "dovetail.flows.fpga:FAMILY",
+    "npu": "dovetail.flows.npu:FAMILY",
     "engines": "dovetail.flows.engines:FAMILY",
+    "attention": "dovetail.flows.attention:FAMILY",
 }
 
 

@@ -22,7 +22,9 @@ FAMILIES = {
     "spatial": "dovetail.arch.spatial:SpatialArray",
     "system": "dovetail.arch.system:System",
     "fpga": "dovetail.arch.fpga:FpgaDataflow",
+    "npu": "dovetail.arch.npu:EthosU",
     "engines": "dovetail.arch.engines:FpgaEngines",
+    "attention": "dovetail.arch.attention:AttentionArray",
 }
 """Classes of the built-in families; those of entry points come beside them."""
 
@@ -89,11 +91,6 @@ def load(spec: str | Path) -> Accelerator:
     if spec not in names():
         raise UnknownNameError("accelerator", str(spec), [*names(), "a path ending in .yaml"])
     return _parse(_text(str(spec)), f"{spec}.yaml")
-
-
-def load_systolic(spec: str | Path) -> SystolicArray:
-    """Loads an accelerator that must be a systolic array; raises as `load` does, too."""
-    return as_systolic(load(spec), "this")
 
 
 def as_systolic(accelerator: Accelerator, purpose: str) -> SystolicArray:

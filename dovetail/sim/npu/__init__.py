@@ -1,0 +1,1 @@
+"""What Arm's Ethos-U costs: cycles and accesses of operators, memories, weight transfers."""
