@@ -102,7 +102,8 @@ def test_more_sram_keeps_more_feature_maps_on_chip() -> None:
 def test_all_in_sram_needs_no_transfers() -> None:
     report = mapped("resnet8", DESIGN.replace({"memory_mode": "sram_only"})).report()
     assert sum(report.total["dram_bytes"].values()) == 0
-    assert report.total["stall_cycles"]["weights"] == 0
+    waiting = {op.kind for op in report.operators if op.stall_cycles.get("weights")}
+    assert waiting <= {"softmax"}  # its table still goes into the NPU
 
 
 def test_refusals_are_one_line() -> None:
