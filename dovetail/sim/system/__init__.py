@@ -1,0 +1,1 @@
+"""Systems as SimPy processes: few events, many processes, time in seconds."""
