@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 
 import gymnasium
+import numpy as np
 import pytest
 
 import dovetail.envs
 from dovetail.arch import presets
+from dovetail.arch.knobs import DesignSpace
+from dovetail.envs.codesign import CoDesignProblem
 from dovetail.errors import AcceleratorError, DovetailError, FidelityError, UnknownNameError
 from dovetail.flow import Request, map_network, simulate
 from dovetail.flows.engines import FAMILY
+from dovetail.networks.elastic import ElasticFamily
 from dovetail.networks.registry import load_network
 from dovetail.networks.zoo.moe import m3vit
+from tests.envs.test_codesign import StubOracle
 
 EDGE = presets.load("edge_moe_zcu102")
 CASES = [
@@ -143,3 +148,30 @@ def test_a_design_over_the_budget_has_reasons_in_the_environment():
     info = env.step([1])[4]
     assert not info["legal"]
     assert "dsp: the engines need" in info["reasons"][0]
+
+
+def test_networks_and_designs_are_searched_together():
+    design = presets.load("engines_ultra96")
+    space = DesignSpace(design, design.default_knobs())
+    family = ElasticFamily()
+    problem = CoDesignProblem(family, StubOracle(family), space, objectives=("latency_ms", "error"))
+    designs = problem.space.sample(np.random.default_rng(0), 24)
+    evaluation = problem.evaluate(designs)
+    seen = set()
+    for row, each in enumerate(designs):
+        accelerator = problem.accelerator(each)
+        latency = evaluation.metrics["latency_ms"][row]
+        if reasons := accelerator.validate():
+            assert np.isnan(latency)
+            assert problem.reasons(each) == reasons
+        else:
+            assert latency == simulate(problem.network(each), accelerator).latency_ms
+        seen.add(bool(reasons))
+    assert seen == {True, False}  # the Ultra96 is small
+
+
+def test_estimate_is_within_two_hundredths_of_a_percent_on_cnns():
+    for network, name in (("resnet8", "engines_u280"), ("alexnet", "engines_u280")):
+        mapped = map_network(load_network(network), presets.load(name))
+        estimate, cycle = mapped.report().cycles, mapped.report("cycle").cycles
+        assert cycle < estimate < 1.0002 * cycle  # ports are slower than engines there

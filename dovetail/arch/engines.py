@@ -196,7 +196,7 @@ class FpgaEngines(Parameters):
         for part in self.parts():
             for name in RESOURCES:
                 total[name] += part.copies * getattr(part.cost, name)
-        total["lut"] += self.axi_bits  # the adder of two blocks: a LUT per bit
+        total["lut"] += 2 * self.axi_bits  # adder and comparator of two blocks: a LUT per bit each
         total["bram18"] += sum(self.buffers().values())
         return total
 

@@ -156,6 +156,11 @@ def _engines(report: Report) -> str:
 def deployment(network: Network, accelerator: Accelerator) -> str:
     """A line on the number formats that the network's tensors run in."""
     widths = accelerator.to_dict()
+    if "activation_bits" in widths and "bits" in widths:
+        return (
+            f"tensors deployed as {widths['bits']}-bit numbers; activations take "
+            f"{widths['activation_bits']} bits in memory"
+        )
     if "input_bits" not in widths:
         return "every core runs tensors at its own operand widths"
     kept = sorted({str(t.format) for t in network.tensors if t.format.kind == "int"})

@@ -14,7 +14,7 @@ from dovetail.flows import check_fidelity, check_legal
 from dovetail.flows.base import Request
 from dovetail.ir.network import Network
 from dovetail.ir.report import OperatorReport, Report
-from dovetail.mappers.engines.lowering import Placed, all_steps, lower
+from dovetail.mappers.engines.lowering import Placed, lower
 from dovetail.mappers.engines.program import END, program
 from dovetail.mappers.found import check_objective
 from dovetail.sim import tasks
@@ -70,7 +70,7 @@ class MappedEngines:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Steps of all operators, in order."""
-        return tuple(all_steps(self.placed))
+        return tuple(step for placed in self.placed for step in placed.steps)
 
     @property
     def _estimated(self) -> list[Span]:

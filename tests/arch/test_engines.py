@@ -64,7 +64,7 @@ def test_resources_are_builds_times_copies():
         }
         for what in RESOURCES:
             by_hand[what] += copies * getattr(cost, what)
-    by_hand["lut"] += 256
+    by_hand["lut"] += 2 * 256
     # Two buffers of 576 words of 4096 bits, four rows of 96 blocks, and of each query a row of
     # 32-bit features and one of 44-bit sums: all by blocks 36 bits wide.
     by_hand["bram18"] += 2 * 114 * 2 + 4 * 8 + 29 + 40

@@ -8,7 +8,6 @@ writes next: they cost nothing of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from dovetail.arch.engines import FpgaEngines
@@ -27,6 +26,9 @@ RIDES = frozenset("relu clip batchnorm quantize dequantize cast mul div gelu".sp
 
 STREAMS = frozenset("add sub max min neg abs relu clip where cast".split())
 """Kinds that adders and comparators of a block run by themselves."""
+
+ROWS = frozenset({"layernorm", "softmax", "gather"})
+"""Kinds whose rows are the last dimension; those of others are the channels of a pixel, if any."""
 
 WEIGHS = frozenset({"mul", "scatter_reduce"})
 """Kinds in the output path that take the attention engine's multipliers and adders."""
@@ -181,7 +183,13 @@ def _behind_softmax(draft: _Draft, op: Operator, read: str) -> str:
 
 def _product(draft: _Draft, op: Operator) -> Placed:
     assert op.einsum is not None
-    weights = draft.network.tensor[op.einsum.operands[1].tensor]
+    first, weights = (draft.network.tensor[access.tensor] for access in op.einsum.operands)
+    for tensor in (first, weights):
+        if tensor.format.kind == "int" and tensor.format.bits > draft.design.bits:
+            raise MappingError(
+                f"operator '{op.name}' reads {tensor.format.bits}-bit '{tensor.name}': the engines "
+                f"multiply {draft.design.bits} bits: set bits = 16"
+            )
     if op.kind == "depthwise_conv2d":
         return Placed(op, "deformable", steps=(_depthwise(draft, op),))
     if weights.is_parameter:
@@ -202,7 +210,7 @@ def _linear(network: Network, op: Operator) -> Linear:
             "linear unit runs matrix products and ungrouped 2-D convolutions"
         )
     n, k, c, p, q, r, s = (extents.get(rank, 1) for rank in "NKCPQRS")
-    return Linear(op.name, n * p * q, c * r * s, k, bias=len(op.inputs) > 2)
+    return Linear(op.name, n * p * q, c * r * s, k, bias=len(op.inputs) > 2, runs=r)
 
 
 def _attend(draft: _Draft, op: Operator) -> Attend:
@@ -244,7 +252,7 @@ def _alone(draft: _Draft, op: Operator) -> tuple[str, str, tuple[Step, ...]]:
     """Engine, no host and the steps of an operator by itself."""
     design, tensor = draft.design, draft.network.tensor
     shape = tensor[op.outputs[0]].shape
-    features = shape[-1]
+    features = shape[1] if len(shape) >= 4 and op.kind not in ROWS else shape[-1]
     rows = tensor[op.outputs[0]].elements // features
     read = sum(tensor[name].elements for name in op.inputs)
     if op.kind == "layernorm":
@@ -260,6 +268,9 @@ def _alone(draft: _Draft, op: Operator) -> tuple[str, str, tuple[Step, ...]]:
         _require(op, design.deformable_channels, "deformable_channels")
         step = engines.deformable_step(op.name, shape[0], shape[1], (shape[2], shape[3]), design)
         return "deformable", "", (step,)
+    if op.window is not None:
+        taps = op.window.kernel[0] * op.window.kernel[1]
+        return "stream", "", (engines.pool_step(op.name, rows, features, taps, design),)
     if op.kind in STREAMS or op.kind == "gather":
         read = rows * features if op.kind == "gather" else read
         return "stream", "", (engines.stream_step(op.name, rows, features, design, read=read),)
@@ -286,11 +297,5 @@ def _require(op: Operator, has: int, parameter: str) -> None:
 def _nothing_runs(op: Operator) -> MappingError:
     return MappingError(
         f"operator '{op.name}' ({op.kind}) has no engine: there are products, attention, softmax, "
-        "GELU, layer normalization, deformable 3x3 convolution and sums"
+        "GELU, layer normalization, deformable 3x3 convolution, pooling and sums"
     )
-
-
-def all_steps(placed: tuple[Placed, ...]) -> Iterator[Step]:
-    """Steps of all operators, in order."""
-    for each in placed:
-        yield from each.steps

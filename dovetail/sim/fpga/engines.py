@@ -31,6 +31,7 @@ class Linear:
         bias: whether there is one per output.
         gelu: whether its results go through GELU.
         extra: further activations that are read: what it adds its rows to, or weighs them by.
+        runs: pieces that lie in a row of memory each, of the input: rows of a window.
     """
 
     operator: str
@@ -40,6 +41,7 @@ class Linear:
     bias: bool = True
     gelu: bool = False
     extra: int = 0
+    runs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _linear_pass(op: Linear, outputs: int, last: bool, design: FpgaEngines) -> S
     unit = (design.linear_inputs, design.linear_outputs)
     through = ["linear", "quantize" if design.bits > 8 else "requantize"]
     stages = [
-        Stage("read", -(-op.inputs // design.block)),
+        Stage("read", op.runs * -(-op.inputs // (op.runs * design.block))),
         Stage("linear", edge_moe.linear_cycles(1, op.inputs, outputs, unit)),
         Stage("requantize", -(-outputs // design.requantize_lanes)),
     ]
@@ -192,6 +194,14 @@ def stream_step(
         work = -(-features // design.gelu_lanes)
     stages = (Stage("read", blocks), Stage(engine, work), Stage("write", blocks))
     return Step(operator, rows, stages, latency, *traffic(design, read, rows * features))
+
+
+def pool_step(operator: str, pixels: int, channels: int, taps: int, design: FpgaEngines) -> Step:
+    """A pooling: a block of a tap per cycle, through the adders or comparators of sums."""
+    blocks = -(-channels // design.block)
+    stages = (Stage("read", taps * blocks), Stage("stream", taps * blocks), Stage("write", blocks))
+    moved = traffic(design, pixels * taps * channels, pixels * channels)
+    return Step(operator, pixels, stages, 1, *moved)
 
 
 def deformable_step(

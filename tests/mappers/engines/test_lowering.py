@@ -6,7 +6,8 @@ import pytest
 
 from dovetail.arch import presets
 from dovetail.errors import MappingError
-from dovetail.mappers.engines.lowering import all_steps, lower
+from dovetail.ir.tensor import NumberFormat
+from dovetail.mappers.engines.lowering import lower
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 from dovetail.sim.fpga import edge_moe, engines
@@ -22,6 +23,10 @@ def built(*layers, shape=(1, 8, 64)):
     for layer in layers:
         x = layer(net, x)
     return net.build([x])
+
+
+def all_steps(placed):
+    return [step for each in placed for step in each.steps]
 
 
 def places(network, design=EDGE):
@@ -119,6 +124,28 @@ def test_convolutions_are_products_of_their_windows():
     assert step.stages[1].cycles == -(-4 * 9 // 16)
 
 
+def test_windows_are_read_row_by_row():
+    network = built(lambda net, x: net.conv2d(x, 10, (3, 5)), shape=(1, 3, 8, 8))
+    (step,) = all_steps(lower(network, EDGE))
+    assert step.stages[0].cycles == 3 * -(-5 * 3 // 8)  # three rows of five pixels
+    assert step.moved.input == step.rows * 3 * 5 * 3 * 4
+
+
+def test_pooling_reads_every_tap():
+    network = built(lambda net, x: net.pool(x, "maxpool", 3, stride=2), shape=(1, 20, 9, 9))
+    (placed,) = lower(network, EDGE)
+    (step,) = placed.steps
+    assert (placed.engine, step.rows, step.compute) == ("stream", 16, 16 * 9 * 3)
+
+
+def test_wide_integers_are_refused():
+    net = NetworkBuilder("net")
+    x = net.linear(net.input("x", (4, 16), NumberFormat("int", 16)), 8)
+    with pytest.raises(MappingError, match="reads 16-bit 'x': the engines multiply 8 bits"):
+        lower(net.build([x]), SMALL)
+    assert lower(net.build([x]), EDGE)
+
+
 def test_depthwise_and_deformable_convolutions():
     def deformable(net, x):
         offsets = net.input("offsets", (1, 1, 8, 16))
@@ -140,7 +167,7 @@ def test_depthwise_and_deformable_convolutions():
 @pytest.mark.parametrize(
     ("layer", "shape", "words"),
     [
-        (lambda net, x: net.pool(x, "maxpool", 2), (1, 4, 8, 8), r"'maxpool' \(maxpool\) has no"),
+        (lambda net, x: net.pool3d(x, "maxpool", 2), (1, 4, 8, 8, 8), r"\(maxpool\) has no engine"),
         (lambda net, x: net.norm(x, "rmsnorm"), (1, 8, 64), r"\(rmsnorm\) has no engine"),
         (lambda net, x: net.norm(x, "layernorm"), (1, 8, 64), "set norm_features = 64"),
         (lambda net, x: net.activation(x, "tanh"), (1, 8, 64), r"\(tanh\) has no engine"),
