@@ -9,6 +9,20 @@ KERNELS = {
     kernel.name: kernel
     for kernel in (
         Kernel(
+            "attention_scores",
+            "attention's scores: queries side by side against each key, one block of either per cycle",
+            (
+                Parameter("parallel", 4, 1, 16, "queries at a time"),
+                Parameter("block", 8, 6, 32, "elements of a row that come at once"),
+                Parameter("bits", 8, 8, 16, "bits of an element"),
+                Parameter("acc", 32, 8, 48, "bits of a score"),
+                Parameter("row", 24, 2, 1024, "blocks of the longest row"),
+                Parameter("words", 3096, 2, 65535, "blocks of all keys at most"),
+            ),
+            stream=True,
+            rams=(Ram("keys", "words"), Ram("cache", "row", write_after=1)),
+        ),
+        Kernel(
             "deformable",
             "depthwise 3x3 convolution at a bounded dilation per pixel, over a line buffer",
             (
@@ -78,6 +92,20 @@ KERNELS = {
                 Parameter("acc", 32, 8, 48, "bits of a sum"),
             ),
             stream=True,
+        ),
+        Kernel(
+            "linear_layer",
+            "linear layers of any size, tile by tile on one unit, weights in a memory",
+            (
+                Parameter("inputs", 16, 4, 32, "elements of a tile of the vector"),
+                Parameter("outputs", 16, 1, 32, "sums at a time"),
+                Parameter("bits", 8, 8, 16, "bits of an element and of a weight"),
+                Parameter("acc", 32, 8, 48, "bits of a sum"),
+                Parameter("row", 12, 2, 1024, "tiles of the longest vector"),
+                Parameter("tiles", 144, 2, 65535, "tiles of weights of the largest layer"),
+            ),
+            stream=True,
+            rams=(Ram("weights", "tiles"), Ram("row", "row")),
         ),
         Kernel(
             "lmul",

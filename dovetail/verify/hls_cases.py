@@ -15,9 +15,11 @@ from dovetail.sim.special.lmul import lmul
 from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
 from dovetail.sim.special.softmax import softmax_weights
 from dovetail.sim.values import requantize
+from dovetail.verify.hls_attention import ATTENTION_SCORES
 from dovetail.verify.hls_checks import Check, StreamCheck, Values, signed_corners, stack
 from dovetail.verify.hls_deformable import DEFORMABLE
 from dovetail.verify.hls_econ_t import ECON_T
+from dovetail.verify.hls_linear_layer import LINEAR_LAYER
 from dovetail.verify.hls_streams import STREAMS, layernorm_elements
 
 
@@ -145,8 +147,10 @@ def _weight(values: Values, vectors: IntArray) -> IntArray:
 
 CHECKS: dict[str, Check | StreamCheck] = {
     **STREAMS,
+    "attention_scores": ATTENTION_SCORES,
     "econ_t": ECON_T,
     "deformable": DEFORMABLE,
+    "linear_layer": LINEAR_LAYER,
     "exponential": Check(
         ({}, {"width": 24, "fraction": 20}, {"width": 14, "fraction": 7}),
         _exponential_vectors,

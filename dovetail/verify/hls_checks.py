@@ -41,6 +41,8 @@ class StreamCheck:
         reference: (parameters, vectors) -> which vector completes each result, and the words of the
             channel out.
         large: further forms that build for minutes: for `dovetail verify hls`, not for the tests.
+        turns: (parameters, vectors) -> the turn that takes each vector and the turn that gives each
+            result, of a kernel that works on some words for several turns; a turn is a cycle.
     """
 
     forms: tuple[dict[str, int], ...]
@@ -48,6 +50,7 @@ class StreamCheck:
     words: Callable[[Values, IntArray], list[int]]
     reference: Callable[[Values, IntArray], tuple[list[int], list[int]]]
     large: tuple[dict[str, int], ...] = ()
+    turns: Callable[[Values, IntArray], tuple[list[int], list[int]]] | None = None
 
 
 def as_bits(values: NDArray[Any], width: int) -> NDArray[np.object_]:

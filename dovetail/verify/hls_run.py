@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -23,6 +23,7 @@ from dovetail.hls import HlsBuild, build, find_kernel
 from dovetail.verify.hls_cases import CHECKS
 from dovetail.verify.hls_checks import StreamCheck, as_bits
 
+Turns = tuple[Sequence[int], Sequence[int]]
 _BENCHES = {False: "dovetail.verify.hls_bench", True: "dovetail.verify.hls_stream_bench"}
 
 
@@ -117,7 +118,9 @@ def verify_kernel(
         transactions = max(transactions, least)
     scalars = check.vectors(made.parameters, rng, transactions * lanes)
     widths = [width // lanes for _, width in made.ports]
+    turns = None
     if isinstance(check, StreamCheck):
+        turns = check.turns and check.turns(made.parameters, scalars)
         vectors = [[word] for word in check.words(made.parameters, scalars)]
         triggers, results = check.reference(made.parameters, scalars)
     else:
@@ -126,7 +129,7 @@ def verify_kernel(
         expected = check.reference(made.parameters, scalars)
         results = _packed(expected, made.out_bits // lanes, lanes)
         triggers = list(range(len(results)))
-    faults = judge(made, triggers, results, simulate(made, vectors, seed))
+    faults = judge(made, triggers, results, simulate(made, vectors, seed), turns)
     seconds = time.monotonic() - start
     return Outcome(
         kernel, made.parameters, lanes, len(vectors), made.latency_cycles,
@@ -203,7 +206,11 @@ def _last_line(folder: Path) -> str:
 
 
 def judge(
-    made: HlsBuild, triggers: Sequence[int], expected: Sequence[int], seen: Mapping[str, Any]
+    made: HlsBuild,
+    triggers: Sequence[int],
+    expected: Sequence[int],
+    seen: Mapping[str, Any],
+    turns: Turns | None = None,
 ) -> tuple[str, ...]:
     """What differs between a run and what it should have been, in words.
 
@@ -212,11 +219,21 @@ def judge(
         triggers: which vector completes each result.
         expected: bit pattern of each result.
         seen: of `simulate`.
+        turns: of a kernel that works on some vectors for several turns: the turn that takes each
+            vector, and the one that gives each result.
     """
-    accepted, results, free = seen["accepted"], seen["results"], seen["free"]
-    faults = []
+    faults = _value_faults(made, expected, seen)
+    if turns is not None:
+        return (*faults, *_turn_faults(made, turns, seen))
+    return (*faults, *_pace_faults(made, triggers, seen))
+
+
+def _value_faults(
+    made: HlsBuild, expected: Sequence[int], seen: Mapping[str, Any]
+) -> Iterator[str]:
+    accepted, results = seen["accepted"], seen["results"]
     if len(results) != len(expected) or len(accepted) != seen["sent"]:
-        faults.append(
+        yield (
             f"{len(accepted)} of {seen['sent']} vectors accepted, "
             f"{len(results)} of {len(expected)} results"
         )
@@ -225,24 +242,51 @@ def judge(
     wrong = [(i, got, text) for i, ((_, got), text) in enumerate(pairs) if got != text]
     if wrong:
         i, got, text = wrong[0]
-        faults.append(f"{len(wrong)} results differ; result {i} is {got}, not {text}")
+        yield f"{len(wrong)} results differ; result {i} is {got}, not {text}"
     if seen["unstable"]:
-        faults.append(f"{seen['unstable']} times a result changed while it waited")
+        yield f"{seen['unstable']} times a result changed while it waited"
+
+
+def _pace_faults(made: HlsBuild, triggers: Sequence[int], seen: Mapping[str, Any]) -> Iterator[str]:
+    """Latency and interval while nothing stalls."""
+    accepted, results, free = seen["accepted"], seen["results"], seen["free"]
     latencies = {
         end - accepted[trigger]
         for trigger, (end, _) in zip(triggers, results, strict=False)
         if trigger < min(free, len(accepted))
     }
     if not latencies:
-        faults.append("no result came while nothing stalled, so that no latency is known")
+        yield "no result came while nothing stalled, so that no latency is known"
     interval, latency = made.initiation_interval, made.latency_cycles
     if interval > 1:
         # Registers in front of the state take words at once and let them wait there.
         latencies, accepted = {min(latencies, default=latency)}, accepted[latency:]
         free -= latency
     if latencies - {latency}:
-        faults.append(f"latencies {sorted(latencies)}, reported {latency}")
+        yield f"latencies {sorted(latencies)}, reported {latency}"
     intervals = {after - before for before, after in itertools.pairwise(accepted[: max(free, 0)])}
     if intervals - {interval}:
-        faults.append(f"intervals {sorted(intervals)}, reported {interval}")
-    return tuple(faults)
+        yield f"intervals {sorted(intervals)}, reported {interval}"
+
+
+def _turn_faults(made: HlsBuild, turns: Turns, seen: Mapping[str, Any]) -> Iterator[str]:
+    """The edge of each word and of each result while nothing stalls.
+
+    The register at the input takes a word in the turn of the word before it.
+    """
+    accepted, results = seen["accepted"][: seen["free"]], seen["results"]
+    if not accepted:
+        yield "no vector was accepted while nothing stalled"
+        return
+    start, last = accepted[0], accepted[-1]
+    taken = [start, *(start + 1 + turn for turn in turns[0])]
+    given = [start + made.latency_cycles + turn for turn in turns[1]]
+    edges = [edge for edge, _ in results]
+    for what, found, wanted in (("vector", accepted, taken), ("result", edges, given)):
+        pairs = [(i, *pair) for i, pair in enumerate(zip(found, wanted, strict=False))]
+        late = [pair for pair in pairs if pair[2] <= last and pair[1] != pair[2]]
+        if late:
+            i, is_at, should = late[0]
+            yield f"{len(late)} {what}s off; {what} {i} at edge {is_at}, not {should}"
+    if not given or given[0] > last:
+        yield "no result came while nothing stalled, so that no latency is known"
