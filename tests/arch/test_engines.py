@@ -46,7 +46,7 @@ def test_every_build_is_of_one_of_our_kernels_and_says_its_command():
 def test_resources_are_builds_times_copies():
     by_hand = dict.fromkeys(RESOURCES, 0)
     for kernel, copies, fixed in (
-        ("linear", 2, {"inputs": 16, "outputs": 8, "bits": 16}),
+        ("linear", 1, {"inputs": 16, "outputs": 16, "bits": 16}),
         ("linear", 4, {"inputs": 8, "outputs": 1, "bits": 16}),
         ("linear", 4, {"inputs": 1, "outputs": 8, "bits": 16}),
         ("quantize", 2, {"in": SUM_BITS[16], "lanes": 1}),
@@ -69,6 +69,16 @@ def test_resources_are_builds_times_copies():
     # 32-bit features and one of 44-bit sums: all by blocks 36 bits wide.
     by_hand["bram18"] += 2 * 114 * 2 + 4 * 8 + 29 + 40
     assert EDGE.used() == by_hand
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_copies_stand_for_what_is_built_as_one(bits):
+    form = {"inputs": 16, "bits": bits, "acc": SUM_BITS[bits]}
+    (whole, one), (half, _) = (widest("linear", "outputs", n, **form) for n in (16, 8))
+    assert (one, dict(whole.parameters)["outputs"], dict(half.parameters)["outputs"]) == (1, 16, 8)
+    assert whole.dsp == 2 * half.dsp == 256
+    assert whole.lut == pytest.approx(2 * half.lut, rel=0.003)
+    assert whole.ff == pytest.approx(2 * half.ff, rel=0.005)
 
 
 def test_the_least_copies_that_make_a_parallelism():
