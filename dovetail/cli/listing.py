@@ -28,16 +28,17 @@ def list_command(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="networks, accelerators, parameters (of them), mappers, agents or envs.",
+            help="networks, accelerators, parameters (of them), mappers, servers, agents or envs.",
         ),
     ],
 ) -> None:
-    """List networks, accelerators, their parameters, mappers, agents or environments."""
+    """List networks, accelerators, their parameters, mappers, servers, agents or environments."""
     listings: dict[str, Callable[[], Table | dict[str, Table]]] = {
         "networks": _networks,
         "accelerators": _accelerators,
         "parameters": _parameters,
         "mappers": _mappers,
+        "servers": _servers,
         "agents": _agents,
         "envs": _envs,
     }
@@ -120,6 +121,17 @@ def _mappers() -> Table:
     for name in presets.families():
         table.add_row(name, printable(", ".join(family_named(name).mappers())))
     return table
+
+
+def _servers() -> dict[str, Table]:
+    from dovetail.arch.server import SERVERS, Server
+
+    table = make_table(("parameter", *SERVERS, "legal", "meaning"), ("parameter", "meaning"))
+    values = [server.to_dict() for server in SERVERS.values()]
+    for key, _, legal, meaning in Server.parameters():
+        if key != "name":
+            table.add_row(key, *(str(value[key]) for value in values), legal, meaning)
+    return {"servers of experts (dovetail serve)": table}
 
 
 def _agents() -> Table:
