@@ -95,7 +95,7 @@ class MappedNpu:
     ) -> list[OperatorReport]:
         op = placement.operator
         steps = [self.plan.steps[index] for index in self._indices.get(op.name, [])]
-        engine = "host" if op.name in self.lowered.host else placement.engine
+        engine = "host" if op.name in self.lowered.host else placement.engine if steps else "none"
         total, compute, weights = cycles.get(op.name, (0, 0, 0))
         stalls = {"weights": weights, "memory": total - compute - weights}
         vector = [part for part in (op, *placement.fused) if part.einsum is None]

@@ -87,7 +87,7 @@ def lower(network: Network, accelerator: EthosU) -> Lowered:
     host: dict[str, str] = {}
     source = _Sources(network)
     for placement in plan.placements:
-        if placement.engine == "none":
+        if placement.engine == "none" or _is_padding(network, placement):
             source.rename(placement.operator)
             continue
         try:
@@ -103,8 +103,23 @@ def lower(network: Network, accelerator: EthosU) -> Lowered:
     return Lowered(network, plan, tuple(with_layouts(steps, outside)), host, outside)
 
 
+def _is_padding(network: Network, placement: Placement) -> bool:
+    """Whether an operator only adds the zeros that convolutions behind it can add themselves."""
+    op = placement.operator
+    name = op.outputs[0]
+    readers = network.consumers[name]
+    return (
+        op.kind == "pad"
+        and not placement.fused
+        and len(network.tensor[name].shape) == 4
+        and name not in network.outputs
+        and bool(readers)
+        and all(reader.kind in ("conv2d", "depthwise_conv2d") for reader in readers)
+    )
+
+
 class _Sources:
-    """Where activations really are: views have the tensor that they look at."""
+    """Where activations really are: views have the tensor that they look at, as has padding."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -142,7 +157,8 @@ def _steps(
     if op.kind == "softmax":
         return _softmax(op, tensor[moving[0]], source.of(result.name), reads[0], accelerator)
     if op.einsum is not None:
-        works = [matrix_work(network, op, result, first=first)]
+        given = tensor[reads[0]] if moving else None
+        works = [matrix_work(network, op, given, result, first=first)]
     elif op.kind in COPIES:
         return _copies(op, placement, [tensor[name] for name in moving], result, reads)
     else:

@@ -17,12 +17,15 @@ SQUARES = {4: (2, 2), 6: (2, 3), 8: (2, 4), 9: (3, 3), 12: (3, 4), 16: (4, 4)}
 FEW_VECTORS = 4
 
 
-def matrix_work(network: Network, op: Operator, result: Tensor, *, first: bool) -> Work:
+def matrix_work(
+    network: Network, op: Operator, given: Tensor | None, result: Tensor, *, first: bool
+) -> Work:
     """The operation of a contraction, results in the format of `result`.
 
     Args:
         network: that has it.
         op: with an Einsum.
+        given: what it reads, before padding and views; None if it reads no activation.
         result: what its output stage writes.
         first: whether it is the network's first, whose columns a stride folds into channels.
 
@@ -48,8 +51,10 @@ def matrix_work(network: Network, op: Operator, result: Tensor, *, first: bool) 
             raise Refused(f"product of {g} groups")
         return _product(p, c, k, *bits)
     kernel, stride = (r, s), (view.rows.stride, view.columns.stride)
-    ifm: Shape = (view.rows.size, view.columns.size, g * c)
-    if first and g == 1 and stride[1] > 1 and ifm[1] % stride[1] == 0:
+    padded = given is not None and given.elements < moving.elements
+    height, width = given.shape[2:] if given and padded else (view.rows.size, view.columns.size)
+    ifm: Shape = (height, width, g * c)
+    if first and not padded and g == 1 and stride[1] > 1 and width % stride[1] == 0:
         ifm, kernel, stride = _folded(ifm, kernel, stride, q, view.columns)
     _check(g, k, c, kernel, stride)
     kind = "depthwise" if g > 1 else "conv"

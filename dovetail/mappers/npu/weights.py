@@ -14,6 +14,9 @@ from dovetail.sim.npu.work import Work, round_up
 
 STREAM_BYTES = 16
 """In multiples of which streams are stored."""
+CODE_OVERHEAD = 1.04
+"""By how much Golomb-Rice codes of weights exceed their entropy: 1.03 to 1.05 in dense layers with
+normally distributed weights (`experiments/ethos_u.py --vela`)."""
 
 
 def encoded_bytes(network: Network, op: Operator, work: Work, accelerator: EthosU) -> int:
@@ -27,6 +30,6 @@ def encoded_bytes(network: Network, op: Operator, work: Work, accelerator: Ethos
     depthwise = work.kind == "depthwise"
     bits *= accelerator.depthwise_weight_ratio if depthwise else accelerator.weight_ratio
     if stored.entropy_bits is not None:
-        bits = stored.entropy_bits
+        bits = min(stored.entropy_bits * CODE_OVERHEAD, bits)
     weights = round_up(int(stored.elements * bits / 8), STREAM_BYTES)
     return weights + round_up(BIAS_BYTES * work.ofm.shape[2], STREAM_BYTES)
