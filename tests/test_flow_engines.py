@@ -139,6 +139,13 @@ def test_designs_are_searched_in_the_common_environments():
     assert all(0 < latency < 100 for latency in legal)
 
 
+def test_what_the_family_does_not_give_is_no_objective():
+    with pytest.raises(UnknownNameError, match="unknown objective 'energy_mj'") as error:
+        gymnasium.make("dovetail/Accelerator-v0", network="m3vit", base="edge_moe_zcu102")
+    assert "latency_ms" in str(error.value)
+    assert "area_mm2" not in str(error.value)
+
+
 def test_a_design_over_the_budget_has_reasons_in_the_environment():
     env = gymnasium.make(
         "dovetail/Accelerator-v0", network="m3vit", base="engines_ultra96",

@@ -114,8 +114,11 @@ class HardwareProblem:
         self.constraints: tuple[Constraint, ...] = parse_constraints(
             constraints, available=self.metrics
         )
+        references = self._references()
+        # What a family does not give, as energy of FPGAs, is 0 in its reports: nothing to minimise.
+        given = [name for name in self.metrics if references.get(name) != 0]
         self.objectives: tuple[Objective, ...] = parse_objectives(
-            objectives, available=self.metrics, references=self._references()
+            objectives, available=given, references=references
         )
 
     @property
