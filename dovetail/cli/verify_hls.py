@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,9 @@ from dovetail.cli.output import check_outputs, console, make_table, save_json, s
 if TYPE_CHECKING:
     from dovetail.verify.hls_run import Outcome
 
-EXAMPLES = examples("dovetail verify hls", "dovetail verify hls --kernel gelu --transactions 10000")
+EXAMPLES = examples(
+    "dovetail verify hls --work runs", "dovetail verify hls --kernel gelu --transactions 10000"
+)
 
 
 def verify_hls_command(
@@ -28,6 +31,10 @@ def verify_hls_command(
         typer.Option(metavar="NAME", help="Only this kernel, repeatable.", show_default="all"),
     ] = None,
     seed: SeedOption = 0,
+    work: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Keep finished runs here and leave out those it holds."),
+    ] = None,
     json_path: Annotated[
         str | None,
         typer.Option(
@@ -38,11 +45,13 @@ def verify_hls_command(
 ) -> None:  # fmt: skip
     """Run the Verilog of kernels under Icarus: values, latency and interval must be as stated.
 
-    Corner vectors come first, then random ones, back to back and with gaps. Exits with 1 if a
-    kernel differs.
+    Corner vectors come first, then random ones, back to back and with gaps, and of streams with
+    random backpressure. From 1000 vectors on, kernels with memories fill them first. Exits with 1
+    if a kernel differs.
     """
     from dovetail.hls import find_kernel
     from dovetail.verify.hls_cases import CHECKS
+    from dovetail.verify.hls_log import Log
     from dovetail.verify.hls_run import require_tools, verify_kernel
 
     check_outputs({"--json": json_path})
@@ -53,11 +62,18 @@ def verify_hls_command(
         for name in names
         for form in (*CHECKS[name].forms, *getattr(CHECKS[name], "large", ()))
     ]
+    log = Log(Path(work)) if work else None
     outcomes = []
     with _progress(len(jobs)) as tell:
         for name, form in jobs:
             tell(name)
-            outcomes.append(verify_kernel(name, form, transactions=transactions, seed=seed))
+            path = log and log.path(name, form, transactions, seed)
+            done = log.find(path) if log and path else None
+            if done is None:
+                done = verify_kernel(name, form, transactions=transactions, seed=seed)
+                if log and path:
+                    log.add(path, done)
+            outcomes.append(done)
     if json_path is not None:
         save_json(json_path, {"seed": seed, "runs": [outcome.to_dict() for outcome in outcomes]})
     if json_path != "-":
@@ -87,13 +103,15 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
 def _print(outcomes: list[Outcome]) -> None:
     words = ("kernel", "parameters", "result")
     table = make_table(
-        ("kernel", "parameters", "vectors", "latency", "II", "s", "result"), words=words
+        ("kernel", "parameters", "vectors", "latency", "seen", "II", "seen", "s", "result"),
+        words=words,
     )
     for done in outcomes:
         parameters = " ".join(f"{name}={value}" for name, value in done.parameters.items())
-        numbers = (done.transactions, done.latency_cycles, done.initiation_interval)
+        latency, interval = ("-" if n is None else f"{n:,}" for n in done.measured)
         table.add_row(
-            done.kernel, parameters, *(f"{n:,}" for n in numbers), f"{done.seconds:.1f}",
+            done.kernel, parameters, f"{done.transactions:,}", f"{done.latency_cycles:,}", latency,
+            f"{done.initiation_interval:,}", interval, f"{done.seconds:.1f}",
             "; ".join(done.faults) or "equal",
         )  # fmt: skip
     show(table)

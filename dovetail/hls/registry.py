@@ -10,7 +10,7 @@ KERNELS = {
     for kernel in (
         Kernel(
             "attention_scores",
-            "attention's scores: queries side by side against each key, one block of either per cycle",
+            "attention's scores: queries side by side, one block of keys and of queries per cycle",
             (
                 Parameter("parallel", 4, 1, 16, "queries at a time"),
                 Parameter("block", 8, 6, 32, "elements of a row that come at once"),

@@ -1,14 +1,13 @@
-"""A kernel's Verilog under Icarus, judged against its reference: values, latency and interval."""
+"""A kernel's Verilog under Icarus: corner and random vectors, and what came of them."""
 
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -22,8 +21,8 @@ from dovetail.errors import MissingExtraError, MissingToolError, ToolError
 from dovetail.hls import HlsBuild, build, find_kernel
 from dovetail.verify.hls_cases import CHECKS
 from dovetail.verify.hls_checks import StreamCheck, as_bits
+from dovetail.verify.hls_judge import judge, measured
 
-Turns = tuple[Sequence[int], Sequence[int]]
 _BENCHES = {False: "dovetail.verify.hls_bench", True: "dovetail.verify.hls_stream_bench"}
 
 
@@ -38,6 +37,7 @@ class Outcome:
         transactions: argument vectors sent.
         latency_cycles: that the build reports.
         initiation_interval: that the build reports.
+        measured: latency and interval seen while nothing stalled; None where too little came.
         faults: what differs, in words; empty if all is well.
         seconds: that building and running took.
     """
@@ -48,8 +48,15 @@ class Outcome:
     transactions: int
     latency_cycles: int
     initiation_interval: int
+    measured: tuple[int | None, int | None]
     faults: tuple[str, ...]
     seconds: float
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
+        """From the JSON-able form."""
+        latency, interval = data["measured"]
+        return cls(**{**data, "measured": (latency, interval), "faults": tuple(data["faults"])})
 
     def to_dict(self) -> dict[str, object]:
         """JSON-able form."""
@@ -60,6 +67,7 @@ class Outcome:
             "transactions": self.transactions,
             "latency_cycles": self.latency_cycles,
             "initiation_interval": self.initiation_interval,
+            "measured": list(self.measured),
             "faults": list(self.faults),
             "seconds": round(self.seconds, 2),
         }
@@ -129,11 +137,12 @@ def verify_kernel(
         expected = check.reference(made.parameters, scalars)
         results = _packed(expected, made.out_bits // lanes, lanes)
         triggers = list(range(len(results)))
-    faults = judge(made, triggers, results, simulate(made, vectors, seed), turns)
+    seen = simulate(made, vectors, seed)
+    faults = judge(made, triggers, results, seen, turns)
     seconds = time.monotonic() - start
     return Outcome(
         kernel, made.parameters, lanes, len(vectors), made.latency_cycles,
-        made.initiation_interval, faults, seconds,
+        made.initiation_interval, measured(triggers, seen, turns), faults, seconds,
     )  # fmt: skip
 
 
@@ -203,90 +212,3 @@ def _last_line(folder: Path) -> str:
             if lines:
                 return lines[-1]
     return "no message"
-
-
-def judge(
-    made: HlsBuild,
-    triggers: Sequence[int],
-    expected: Sequence[int],
-    seen: Mapping[str, Any],
-    turns: Turns | None = None,
-) -> tuple[str, ...]:
-    """What differs between a run and what it should have been, in words.
-
-    Args:
-        made: the build that ran.
-        triggers: which vector completes each result.
-        expected: bit pattern of each result.
-        seen: of `simulate`.
-        turns: of a kernel that works on some vectors for several turns: the turn that takes each
-            vector, and the one that gives each result.
-    """
-    faults = _value_faults(made, expected, seen)
-    if turns is not None:
-        return (*faults, *_turn_faults(made, turns, seen))
-    return (*faults, *_pace_faults(made, triggers, seen))
-
-
-def _value_faults(
-    made: HlsBuild, expected: Sequence[int], seen: Mapping[str, Any]
-) -> Iterator[str]:
-    accepted, results = seen["accepted"], seen["results"]
-    if len(results) != len(expected) or len(accepted) != seen["sent"]:
-        yield (
-            f"{len(accepted)} of {seen['sent']} vectors accepted, "
-            f"{len(results)} of {len(expected)} results"
-        )
-    texts = [format(value, f"0{made.out_bits}b") for value in expected]
-    pairs = zip(results, texts, strict=False)
-    wrong = [(i, got, text) for i, ((_, got), text) in enumerate(pairs) if got != text]
-    if wrong:
-        i, got, text = wrong[0]
-        yield f"{len(wrong)} results differ; result {i} is {got}, not {text}"
-    if seen["unstable"]:
-        yield f"{seen['unstable']} times a result changed while it waited"
-
-
-def _pace_faults(made: HlsBuild, triggers: Sequence[int], seen: Mapping[str, Any]) -> Iterator[str]:
-    """Latency and interval while nothing stalls."""
-    accepted, results, free = seen["accepted"], seen["results"], seen["free"]
-    latencies = {
-        end - accepted[trigger]
-        for trigger, (end, _) in zip(triggers, results, strict=False)
-        if trigger < min(free, len(accepted))
-    }
-    if not latencies:
-        yield "no result came while nothing stalled, so that no latency is known"
-    interval, latency = made.initiation_interval, made.latency_cycles
-    if interval > 1:
-        # Registers in front of the state take words at once and let them wait there.
-        latencies, accepted = {min(latencies, default=latency)}, accepted[latency:]
-        free -= latency
-    if latencies - {latency}:
-        yield f"latencies {sorted(latencies)}, reported {latency}"
-    intervals = {after - before for before, after in itertools.pairwise(accepted[: max(free, 0)])}
-    if intervals - {interval}:
-        yield f"intervals {sorted(intervals)}, reported {interval}"
-
-
-def _turn_faults(made: HlsBuild, turns: Turns, seen: Mapping[str, Any]) -> Iterator[str]:
-    """The edge of each word and of each result while nothing stalls.
-
-    The register at the input takes a word in the turn of the word before it.
-    """
-    accepted, results = seen["accepted"][: seen["free"]], seen["results"]
-    if not accepted:
-        yield "no vector was accepted while nothing stalled"
-        return
-    start, last = accepted[0], accepted[-1]
-    taken = [start, *(start + 1 + turn for turn in turns[0])]
-    given = [start + made.latency_cycles + turn for turn in turns[1]]
-    edges = [edge for edge, _ in results]
-    for what, found, wanted in (("vector", accepted, taken), ("result", edges, given)):
-        pairs = [(i, *pair) for i, pair in enumerate(zip(found, wanted, strict=False))]
-        late = [pair for pair in pairs if pair[2] <= last and pair[1] != pair[2]]
-        if late:
-            i, is_at, should = late[0]
-            yield f"{len(late)} {what}s off; {what} {i} at edge {is_at}, not {should}"
-    if not given or given[0] > last:
-        yield "no result came while nothing stalled, so that no latency is known"

@@ -8,7 +8,7 @@ import pytest
 
 from dovetail.arch.kernels import read_table
 from dovetail.hls import KERNELS
-from dovetail.verify import hls_table
+from dovetail.verify import hls_run, hls_table
 from tests.cli.driver import run, succeed
 from tests.rtl.icarus import require_icarus
 
@@ -88,6 +88,21 @@ def test_kernels_are_verified():
     runs = json.loads(document)["runs"]
     assert len(runs) == 4
     assert all(done["faults"] == [] and done["transactions"] == 20 for done in runs)
+
+
+def test_finished_runs_are_kept(tmp_path, monkeypatch):
+    require_icarus()
+    command = ("verify", "hls", "--kernel", "lmul", "--transactions", 20, "--work", tmp_path)
+    first = succeed(*command)
+    assert len(list(tmp_path.glob("lmul-*.json"))) == 4
+    monkeypatch.setattr(hls_run, "simulate", None)
+    assert succeed(*command) == first
+    with pytest.raises(TypeError, match="not callable"):
+        run(*command, "--seed", 1)
+    some = next(tmp_path.glob("lmul-*.json"))
+    some.write_text("{")
+    assert f"run '{some}' is corrupt" in run(*command).complaint
+    assert "cannot write" in run(*command[:-1], some / "below").complaint
 
 
 def test_a_table_shows_what_was_verified():

@@ -30,7 +30,7 @@ def test_verify_runs_the_large_form(monkeypatch):
         seen.append((kernel, form))
         return outcome
 
-    outcome = dovetail.verify.hls_run.Outcome("econ_t", {}, 1, 1, 5, 1, (), 0.1)
+    outcome = dovetail.verify.hls_run.Outcome("econ_t", {}, 1, 1, 5, 1, (5, 1), (), 0.1)
     monkeypatch.setattr(dovetail.verify.hls_run, "verify_kernel", verify)
     monkeypatch.setattr(dovetail.verify.hls_run, "require_tools", lambda: None)
     succeed("verify", "hls", "--kernel", "econ_t")

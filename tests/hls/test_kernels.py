@@ -8,7 +8,8 @@ import pytest
 from dovetail.hls import KERNELS, build, interpret
 from dovetail.verify.hls_cases import CHECKS
 from dovetail.verify.hls_checks import as_bits
-from dovetail.verify.hls_run import judge, simulate, verify_kernel
+from dovetail.verify.hls_judge import judge, measured
+from dovetail.verify.hls_run import simulate, verify_kernel
 from tests.rtl.icarus import require_icarus
 
 FORMS = [(name, form) for name, check in CHECKS.items() for form in check.forms]
@@ -47,6 +48,7 @@ def test_verilog_equals_the_reference_at_the_reported_latency_and_interval(kerne
     assert outcome.faults == ()
     assert outcome.transactions >= 200
     assert outcome.initiation_interval == 1
+    assert outcome.measured == (outcome.latency_cycles, 1)
 
 
 @pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if not kernel.stream])
@@ -64,6 +66,7 @@ def test_a_stream_of_a_longer_interval_takes_a_word_as_often_as_it_says():
     outcome = verify_kernel("softmax", transactions=200, clock_ps=1500, interval=2)
     assert outcome.faults == ()
     assert outcome.initiation_interval == 2
+    assert outcome.measured == (outcome.latency_cycles, 2)
 
 
 def test_a_wrong_pipeline_is_found():
@@ -80,6 +83,8 @@ def test_a_wrong_pipeline_is_found():
     )
     late = clean | {"results": [[edge + 1, value] for edge, value in clean["results"]]}
     assert judge(made, order, right, late) == ("latencies [3], reported 2",)
+    assert measured(order, late) == (3, 1)
+    assert measured(order, late | {"results": []}) == (None, 1)
     slow = clean | {"accepted": [2 * edge for edge in clean["accepted"]]}
     assert "intervals [2], reported 1" in judge(made, order, right, slow)
 

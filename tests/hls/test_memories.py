@@ -10,8 +10,9 @@ from dovetail.hls import KERNELS, build
 from dovetail.sim.fpga.edge_moe import attention_cycles, linear_cycles, load_cycles
 from dovetail.verify.hls_attention import Sequence, meetings
 from dovetail.verify.hls_cases import CHECKS
+from dovetail.verify.hls_judge import judge
 from dovetail.verify.hls_linear_layer import TOKENS, Layer, layers
-from dovetail.verify.hls_run import judge, simulate
+from dovetail.verify.hls_run import simulate
 from tests.rtl.icarus import require_icarus
 
 SMALL = {
