@@ -1,0 +1,1 @@
+"""What attention costs on the attention family: closed forms and the simulated pipeline."""

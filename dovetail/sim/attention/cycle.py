@@ -1,0 +1,108 @@
+"""Attention simulated task by task: fill, drain and stalls beside the closed forms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from dovetail.arch.attention import AttentionArray
+from dovetail.ir.tasks import TaskProgram
+from dovetail.sim.attention.estimate import Cost, attention_cost
+from dovetail.sim.attention.programs import (
+    ARRAY,
+    TICKS,
+    VECTOR,
+    CascadeProgram,
+    Streamed,
+)
+from dovetail.sim.attention.work import (
+    AttentionMapping,
+    AttentionWork,
+    FlatMapping,
+    Resident,
+    tiles,
+)
+from dovetail.sim.tasks import TaskTimes, run
+
+
+def simulate_attention(
+    a: AttentionArray, work: AttentionWork, mapping: AttentionMapping
+) -> list[Cost]:
+    """Kernels as `attention_cost` gives them, with simulated cycles."""
+    costs = attention_cost(a, work, mapping)
+    if isinstance(mapping, Resident):
+        programs = (cascade_program(a, work, mapping, memory=m) for m in (True, False))
+        return [_simulated(costs[0], *(one.program() for one in programs))]
+    if isinstance(mapping, FlatMapping):
+        blocks = work.groups * -(-work.queries // mapping.rows)
+        per_block = tiles(work.keys, a.dim) * tiles(mapping.rows, a.dim)
+        steps = (
+            (ARRAY, float(per_block * work.query_width)),
+            (VECTOR, costs[0].vector_cycles / blocks),
+            (ARRAY, float(per_block * work.value_width)),
+        )
+        return [streamed_cost(a, costs[0], blocks, steps)]
+    count = work.groups * tiles(work.keys, a.dim) * tiles(work.queries, a.dim)
+    return [streamed_cost(a, cost, count) for cost in costs]
+
+
+def cascade_program(
+    a: AttentionArray, work: AttentionWork, mapping: Resident, *, memory: bool = True
+) -> CascadeProgram:
+    """The tasks of the 1-pass cascade; what its mapping leaves of the buffer doubles buffers."""
+    e, f, wide = work.query_width, work.value_width, a.binding == "cascade"
+    tile = a.word_bytes * a.dim
+    query_words = e + f + 2 + 2 * a.dim * wide
+    spare = a.buffer_bytes - tile * (e + f + mapping.query_tiles * query_words)
+    buffers = 2 if spare >= tile * (e + f) else 1
+    spare -= (buffers - 1) * tile * (e + f)
+    query_buffers = 2 if spare >= tile * mapping.query_tiles * e else 1
+    return CascadeProgram(a, work, mapping, buffers, query_buffers, memory)
+
+
+def streamed_cost(
+    a: AttentionArray, cost: Cost, chunks: int, steps: tuple[tuple[str, float], ...] = ()
+) -> Cost:
+    """A kernel in equal chunks, double-buffered.
+
+    Args:
+        a: the design.
+        cost: closed form of the kernel.
+        chunks: how many.
+        steps: (engine, cycles) of a chunk; what the array and then the 1D PEs do by default.
+    """
+    steps = steps or tuple(
+        (engine, total / chunks)
+        for engine, total in ((ARRAY, cost.array_cycles), (VECTOR, cost.vector_cycles))
+        if total
+    )
+    ticks = tuple((engine, math.ceil(cycles * TICKS)) for engine, cycles in steps)
+    read = cost.dram_bytes["input"] + cost.dram_bytes["weight"]
+    moved = [
+        math.ceil(total / chunks / a.dram_bytes_per_cycle * TICKS)
+        for total in (read, cost.dram_bytes["output"])
+    ]
+    programs = [Streamed(chunks, ticks, load, store) for load, store in (moved, (0, 0))]
+    return _simulated(cost, *(one.program() for one in programs))
+
+
+def _simulated(cost: Cost, program: TaskProgram, unbounded: TaskProgram) -> Cost:
+    """A cost with the cycles of a program; `unbounded` is the same with memory of no time."""
+    times = run(program)
+    engines = [name for name in (ARRAY, VECTOR) if times.busy.get(name)]
+    fill = min((times.first_start[name] for name in engines), default=0)
+    drain = times.cycles - max((times.last_end[n] for n in engines), default=times.cycles)
+    free = run(unbounded).cycles
+    return replace(
+        cost,
+        cycles=times.cycles / TICKS,
+        array_cycles=_busy(times, ARRAY),
+        vector_cycles=_busy(times, VECTOR),
+        pipeline_cycles=min(times.cycles, free + fill + drain) / TICKS,
+        fill_cycles=fill / TICKS,
+        drain_cycles=cost.drain_cycles + drain / TICKS,
+    )
+
+
+def _busy(times: TaskTimes, engine: str) -> float:
+    return times.busy.get(engine, 0) / TICKS
