@@ -16,7 +16,20 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = {".cpp", ".sh", ".yaml", ".sv", ".x", ".html", ".css", ".js", ".typed"}
+DATA = {
+    ".cpp",
+    ".csv",
+    ".einsum",
+    ".sh",
+    ".yaml",
+    ".sv",
+    ".v",
+    ".x",
+    ".html",
+    ".css",
+    ".js",
+    ".typed",
+}
 UNSHIPPED = shutil.ignore_patterns(
     ".*", "__pycache__", "*.egg-info", "build", "dist", "out", "tests", "experiments", "benchmarks"
 )

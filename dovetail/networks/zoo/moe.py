@@ -21,11 +21,12 @@ def m3vit(
     *, batch: int = 1, rows: int = 128, columns: int = 256, experts: int = 16, chosen: int = 2,
     expert_hidden: int = 384,
 ) -> Network:  # fmt: skip
-    """M3ViT's backbone (ViT-tiny, experts in odd layers) as in Edge-MoE: 782.8 MMAC, 17.97 M.
+    """M3ViT's backbone, experts in odd layers, 782.7 MMAC, 17.97 M parameters.
 
-    Layers 0, 2, … have one MLP, layers 1, 3, … a mixture of experts: gate (a product), softmax,
-    top-k, a gather of the rows of each expert, its two products, and a scatter that adds each row,
-    times its score, to its token. One task, hence one gate per layer; no noise (inference).
+    ViT-tiny at Edge-MoE's shapes. Layers 0, 2, … have one MLP, layers 1, 3, … a mixture of
+    experts: gate (a product), softmax, top-k, a gather of the rows of each expert, its two
+    products, and a scatter that adds each row, times its score, to its token. One task, hence one
+    gate per layer; no noise (inference).
 
     Args:
         batch: images per inference.
