@@ -19,6 +19,8 @@ FAMILIES = {
     "npu": "dovetail.flows.npu:FAMILY",
     "engines": "dovetail.flows.engines:FAMILY",
     "attention": "dovetail.flows.attention:FAMILY",
+    "gpu": "dovetail.flows.gpu:FAMILY",
+    "rdu": "dovetail.flows.rdu:FAMILY",
 }
 
 

@@ -25,6 +25,8 @@ FAMILIES = {
     "npu": "dovetail.arch.npu:EthosU",
     "engines": "dovetail.arch.engines:FpgaEngines",
     "attention": "dovetail.arch.attention:AttentionArray",
+    "gpu": "dovetail.arch.gpu:Gpu",
+    "rdu": "dovetail.arch.rdu:Rdu",
 }
 """Classes of the built-in families; those of entry points come beside them."""
 

@@ -1,0 +1,1 @@
+"""How matrix products are tiled on a GPU."""
