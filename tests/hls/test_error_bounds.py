@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from dovetail.hls import KERNELS
+from dovetail.hls import KERNELS, interpret
 from dovetail.sim.special.lmul import offset_bits
+from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS
 from dovetail.verify.hls_cases import CHECKS
 from dovetail.verify.hls_streams import layernorm_elements
+from tests.sim.special.test_quantize import golden_cases
 
 
 def drawn(kernel, form=None, count=20000):
@@ -139,3 +141,17 @@ def test_requantization_is_within_half_a_unit_unless_it_saturates():
     error = np.abs(results - np.clip(exact, low, high))
     assert error.max() <= 0.5
     assert error[(exact > low) & (exact < high)].max() > 0.49
+
+
+@pytest.mark.parametrize("saturate", range(len(OVERFLOWS)), ids=OVERFLOWS)
+@pytest.mark.parametrize("rounding", range(len(ROUNDINGS)), ids=ROUNDINGS)
+def test_the_quantizer_gives_what_ap_fixed_gives(rounding, saturate):
+    """DSLX against results of the HLS tools' own headers, compiled by g++."""
+    pytest.importorskip("xls", reason="XLS is not installed (pip install 'dovetail[hls]')")
+    x, cases = golden_cases()
+    form = {"in": 14, "shift": 5, "out": 6, "rounding": rounding, "saturate": saturate}
+    wanted = ROUNDINGS[rounding], OVERFLOWS[saturate]
+    for shift, *modes, theirs in cases:
+        if tuple(modes) == wanted:
+            vectors = [(value, shift) for value in x[::3].tolist()]
+            assert interpret("quantize", vectors, form) == (theirs[::3] & 63).tolist()

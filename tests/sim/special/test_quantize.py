@@ -1,5 +1,6 @@
 """The fixed-point quantizer against the definition of each mode in exact fractions."""
 
+import csv
 import importlib.util
 import math
 import shutil
@@ -76,6 +77,26 @@ def test_what_is_out_of_range_is_refused():
         quantize(x, 1, 64)
     with pytest.raises(NetworkError, match="drops 63 bits: must be at most 62"):
         quantize(x, 63, 8)
+
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "ap_fixed.csv"
+
+
+def golden_cases():
+    """Raw arguments, and (shift, rounding, overflow) with raw results."""
+    lines = [line for line in GOLDEN.read_text().splitlines() if not line.startswith("#")]
+    first, *rest = csv.reader(lines[1:])
+    x = np.array(first[3].split(), dtype=np.int64)
+    return x, [(int(s), r, o, np.array(raw.split(), dtype=np.int64)) for s, r, o, raw in rest]
+
+
+def test_ap_fixed_has_the_same_results():
+    x, cases = golden_cases()
+    assert [case[:3] for case in cases] == [
+        (s, r, o) for s in SHIFTS for r in ROUNDINGS for o in OVERFLOWS
+    ]
+    for shift, rounding, overflow, theirs in cases:
+        assert (quantize(x, shift, 6, rounding, overflow) == theirs).all(), (rounding, overflow)
 
 
 CPP = """
