@@ -95,7 +95,7 @@ class FpgaEngines(Parameters):
     deformable_channels: int = number(
         0, 0, 4, "", "of the deformable convolution; 0 for none", whole=True
     )
-    deformable_width: int = number(16, 4, 64, "px", "widest image of the same", whole=True)
+    deformable_width: int = number(16, 4, 4096, "px", "widest image of the same", whole=True)
     dram_gb_per_s: float = number(
         math.inf, 0.001, 100_000, "GB/s", "of off-chip memory", words=UNLIMITED
     )

@@ -14,6 +14,7 @@ from dovetail.arch.engines import FpgaEngines
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
+from dovetail.mappers.engines.alone import alone, depthwise, nothing_runs, require
 from dovetail.sim.fpga import engines
 from dovetail.sim.fpga.engines import Attend, Linear
 from dovetail.sim.fpga.steps import Step
@@ -23,12 +24,6 @@ MOVES = frozenset("transpose slice concat split gather expand".split())
 
 RIDES = frozenset("relu clip batchnorm quantize dequantize cast mul div gelu".split())
 """Kinds in the linear unit's output path: the requantizer's factor, bounds, or the GELU lanes."""
-
-STREAMS = frozenset("add sub max min neg abs relu clip where cast".split())
-"""Kinds that adders and comparators of a block run by themselves."""
-
-ROWS = frozenset({"layernorm", "softmax", "gather"})
-"""Kinds whose rows are the last dimension; those of others are the channels of a pixel, if any."""
 
 WEIGHS = frozenset({"mul", "scatter_reduce"})
 """Kinds in the output path that take the attention engine's multipliers and adders."""
@@ -101,7 +96,8 @@ def _place(draft: _Draft, op: Operator) -> None:
     elif host := _host(draft, op):
         found = Placed(op, draft.placed[host].engine, host)
     else:
-        found = Placed(op, *_alone(draft, op))
+        engine, step = alone(draft.network, op, draft.design)
+        found = Placed(op, engine, steps=(step,))
     draft.placed[op.name] = found
 
 
@@ -150,9 +146,9 @@ def _host(draft: _Draft, op: Operator) -> str:
 
 def _rides(draft: _Draft, op: Operator, moving: list[str]) -> bool:
     if op.kind == "gelu":
-        _require(op, draft.design.gelu_lanes, "gelu_lanes")
+        require(op, draft.design.gelu_lanes, "gelu_lanes")
     if op.kind == "scatter_reduce" or (op.kind in WEIGHS and len(moving) > 1):
-        _require(op, draft.design.queries, "queries")
+        require(op, draft.design.queries, "queries")
         return True
     return op.kind in RIDES and len(moving) == 1
 
@@ -183,6 +179,8 @@ def _behind_softmax(draft: _Draft, op: Operator, read: str) -> str:
 
 def _product(draft: _Draft, op: Operator) -> Placed:
     assert op.einsum is not None
+    if len(op.einsum.operands) != 2:
+        raise nothing_runs(op)
     first, weights = (draft.network.tensor[access.tensor] for access in op.einsum.operands)
     for tensor in (first, weights):
         if tensor.format.kind == "int" and tensor.format.bits > draft.design.bits:
@@ -191,11 +189,11 @@ def _product(draft: _Draft, op: Operator) -> Placed:
                 f"multiply {draft.design.bits} bits: set bits = 16"
             )
     if op.kind == "depthwise_conv2d":
-        return Placed(op, "deformable", steps=(_depthwise(draft, op),))
+        return Placed(op, "deformable", steps=(depthwise(op, draft.design),))
     if weights.is_parameter:
         draft.works[op.name] = _linear(draft.network, op)
     else:
-        _require(op, draft.design.queries, "queries")
+        require(op, draft.design.queries, "queries")
         draft.works[op.name] = _attend(draft, op)
     draft.origin[op.outputs[0]] = op.name
     return Placed(op, "linear" if weights.is_parameter else "attention")
@@ -217,7 +215,7 @@ def _attend(draft: _Draft, op: Operator) -> Attend:
     assert op.einsum is not None
     extents, second = dict(op.einsum.ranks), op.einsum.operands[1]
     if not extents.keys() <= set("GPCK"):
-        raise _nothing_runs(op)
+        raise nothing_runs(op)
     heads, queries, inner, outer = (extents.get(rank, 1) for rank in "GPCK")
     mixes = second.indices[-1].coefficient("K") == 1
     keys, features = (inner, outer) if mixes else (outer, inner)
@@ -227,75 +225,3 @@ def _attend(draft: _Draft, op: Operator) -> Attend:
         if placed.host
     )
     return Attend(op.name, heads, queries, keys, features, mixes, weighed)
-
-
-def _depthwise(draft: _Draft, op: Operator) -> Step:
-    """A depthwise convolution on the deformable engine, at one dilation for all pixels."""
-    assert op.einsum is not None
-    _require(op, draft.design.deformable_channels, "deformable_channels")
-    extents, (_, _, rows, columns) = dict(op.einsum.ranks), op.einsum.operands[0].indices
-    n, g, k, p, q = (extents.get(rank, 1) for rank in "NGKPQ")
-    reach = dict(draft.design.kernel("deformable").parameters)["range"]
-    dilations = {rows.coefficient("R"), columns.coefficient("S")}
-    plain = (extents.get("R"), extents.get("S"), k) == (3, 3, 1)
-    steady = rows.coefficient("P") == columns.coefficient("Q") == 1
-    centred = {-rows.offset, -columns.offset} == dilations
-    if not (plain and steady and centred and len(dilations) == 1 and max(dilations) <= reach):
-        raise MappingError(
-            f"operator '{op.name}' (depthwise_conv2d): the deformable engine runs 3 x 3 kernels of "
-            f"stride 1 and dilation up to {reach} that keep the size"
-        )
-    return engines.deformable_step(op.name, n, g, (p, q), draft.design)
-
-
-def _alone(draft: _Draft, op: Operator) -> tuple[str, str, tuple[Step, ...]]:
-    """Engine, no host and the steps of an operator by itself."""
-    design, tensor = draft.design, draft.network.tensor
-    shape = tensor[op.outputs[0]].shape
-    features = shape[1] if len(shape) >= 4 and op.kind not in ROWS else shape[-1]
-    rows = tensor[op.outputs[0]].elements // features
-    read = sum(tensor[name].elements for name in op.inputs)
-    if op.kind == "layernorm":
-        return "norm", "", (_norm(op, rows, features, design),)
-    if op.kind == "softmax":
-        _require(op, design.queries, "queries")
-        return "softmax", "", (engines.softmax_step(op.name, rows, features, design),)
-    if op.kind == "gelu":
-        _require(op, design.gelu_lanes, "gelu_lanes")
-        step = engines.stream_step(op.name, rows, features, design, read=read, gelu=True)
-        return "gelu", "", (step,)
-    if op.kind == "deformable":
-        _require(op, design.deformable_channels, "deformable_channels")
-        step = engines.deformable_step(op.name, shape[0], shape[1], (shape[2], shape[3]), design)
-        return "deformable", "", (step,)
-    if op.window is not None:
-        taps = op.window.kernel[0] * op.window.kernel[1]
-        return "stream", "", (engines.pool_step(op.name, rows, features, taps, design),)
-    if op.kind in STREAMS or op.kind == "gather":
-        read = rows * features if op.kind == "gather" else read
-        return "stream", "", (engines.stream_step(op.name, rows, features, design, read=read),)
-    raise _nothing_runs(op)
-
-
-def _norm(op: Operator, rows: int, features: int, design: FpgaEngines) -> Step:
-    _require(op, design.norm_lanes, "norm_lanes")
-    if features != design.norm_features:
-        raise MappingError(
-            f"operator '{op.name}' (layernorm) normalizes rows of {features}; the engine is built "
-            f"for {design.norm_features}: set norm_features = {features}"
-        )
-    return engines.norm_step(op.name, rows, features, design)
-
-
-def _require(op: Operator, has: int, parameter: str) -> None:
-    if not has:
-        raise MappingError(
-            f"operator '{op.name}' ({op.kind}) has no engine in this design: set {parameter} >= 1"
-        )
-
-
-def _nothing_runs(op: Operator) -> MappingError:
-    return MappingError(
-        f"operator '{op.name}' ({op.kind}) has no engine: there are products, attention, softmax, "
-        "GELU, layer normalization, deformable 3x3 convolution, pooling and sums"
-    )

@@ -6,7 +6,9 @@ import pytest
 
 from dovetail.arch import presets
 from dovetail.errors import MappingError
-from dovetail.ir.tensor import NumberFormat
+from dovetail.ir.network import Network
+from dovetail.ir.operator import Access, Affine, Einsum, Operator
+from dovetail.ir.tensor import NumberFormat, Tensor
 from dovetail.mappers.engines.lowering import lower
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
@@ -136,6 +138,24 @@ def test_pooling_reads_every_tap():
     (placed,) = lower(network, EDGE)
     (step,) = placed.steps
     assert (placed.engine, step.rows, step.compute) == ("stream", 16, 16 * 9 * 3)
+
+
+def test_products_of_three_are_refused():
+    i = (Affine((("I", 1),)),)
+    reads = tuple(Access(name, i) for name in ("a", "b", "c"))
+    op = Operator(
+        "triple", "einsum", ("a", "b", "c"), ("y",), Einsum((("I", 4),), reads, Access("y", i))
+    )
+    tensors = tuple(Tensor(name, (4,)) for name in "abcy")
+    with pytest.raises(MappingError, match=r"'triple' \(einsum\) has no engine"):
+        lower(Network("net", (op,), tensors, ("a", "b", "c"), ("y",)), EDGE)
+
+
+def test_a_scalar_is_a_row_of_one():
+    net = NetworkBuilder("net")
+    x = net.input("x", ())
+    (placed,) = lower(net.build([net.vector("add", (x, x), ())]), EDGE)
+    assert (placed.engine, placed.steps[0].compute) == ("stream", 1)
 
 
 def test_wide_integers_are_refused():
