@@ -215,8 +215,8 @@ class CascadeProgram:
         yield self._task("sums", VECTOR, ["RD", "RNV"], ("sums",))
 
     def _task(
-        self, name: str, engine: str, einsums: Sequence[str], waits: Tokens = (), signals: Tokens = (),
-        *, delay: int = 0,
+        self, name: str, engine: str, einsums: Sequence[str], waits: Tokens = (),
+        signals: Tokens = (), *, delay: int = 0,
     ) -> Task:  # fmt: skip
         """Einsums of a tile, one after the other; a score per PE, so `dim` of them per 1D PE."""
         per_tile, final = tile_cycles(self.a, self.work)
