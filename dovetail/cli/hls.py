@@ -41,11 +41,11 @@ def register(app: typer.Typer) -> None:
 
 def list_command() -> None:
     """List kernels and their parameters."""
-    from dovetail.hls import KERNELS
+    from dovetail.hls import find_kernel, names
 
     words = ("kernel", "parameter", "meaning")
     table = make_table(("kernel", "parameter", "default", "legal", "meaning"), words=words)
-    for kernel in KERNELS.values():
+    for kernel in map(find_kernel, names()):
         table.add_row(kernel.name, "", "", "", kernel.title)
         for p in kernel.parameters:
             table.add_row("", p.name, str(p.default), f"{p.low} to {p.high}", p.meaning)
@@ -153,14 +153,14 @@ def table_command(
     takes Yosys too long is left out and named; the exit code is then 1.
     """
     from dovetail.arch.kernels import write_table
-    from dovetail.hls import KERNELS, find_kernel
+    from dovetail.hls import find_kernel, names
     from dovetail.verify.hls_table import command, measure, points
 
     check_outputs({"--out": out})
-    names = [find_kernel(name).name for name in dict.fromkeys(kernel or KERNELS)]
+    wanted = [find_kernel(name).name for name in dict.fromkeys(kernel or names())]
     _require_yosys()
     costs, late = [], []
-    for point in points(names):
+    for point in points(wanted):
         with console(stderr=True).status(command(point)):
             try:
                 costs.append(measure(point, limit_s=limit))

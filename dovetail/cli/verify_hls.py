@@ -49,18 +49,18 @@ def verify_hls_command(
     random backpressure. From 1000 vectors on, kernels with memories fill them first. Exits with 1
     if a kernel differs.
     """
-    from dovetail.hls import find_kernel
-    from dovetail.verify.hls_cases import CHECKS
+    from dovetail.hls import find_kernel, names
+    from dovetail.verify.hls_cases import find_check
     from dovetail.verify.hls_log import Log
     from dovetail.verify.hls_run import require_tools, verify_kernel
 
     check_outputs({"--json": json_path})
-    names = [find_kernel(name).name for name in dict.fromkeys(kernel or CHECKS)]
+    checks = {name: find_check(find_kernel(name).name) for name in kernel or names()}
     require_tools()
     jobs = [
         (name, form)
-        for name in names
-        for form in (*CHECKS[name].forms, *getattr(CHECKS[name], "large", ()))
+        for name, check in checks.items()
+        for form in (*check.forms, *getattr(check, "large", ()))
     ]
     log = Log(Path(work)) if work else None
     outcomes = []

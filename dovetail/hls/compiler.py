@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dovetail.errors import AcceleratorError, MissingExtraError, UnknownNameError
-from dovetail.hls.kernel import Kernel
+from dovetail.hls.kernel import PACKAGE_FOLDER, Kernel
 from dovetail.hls.memories import constraints, ram_module, with_memories, without_registers
 from dovetail.hls.memories import ports as ports_of
 from dovetail.hls.registry import find_kernel
@@ -185,7 +185,7 @@ def _convert(
             source,
             kernel.path.name,
             kernel.name,
-            additional_search_paths=[str(kernel.path.parent)],
+            additional_search_paths=[str(kernel.folder), str(PACKAGE_FOLDER)],
         )
     except RuntimeError as error:
         chosen = ", ".join(f"{name} {value}" for name, value in kernel.values(parameters).items())

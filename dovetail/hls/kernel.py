@@ -16,7 +16,7 @@ from pathlib import Path
 from dovetail.errors import AcceleratorError, UnknownNameError
 
 MOST_LANES = 64
-_FOLDER = Path(__file__).resolve().parent
+PACKAGE_FOLDER = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Ram:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel of this package.
+    """A kernel.
 
     Attributes:
         name: of its file and function.
@@ -66,6 +66,7 @@ class Kernel:
         parameters: in the order of the DSLX function.
         stream: whether it keeps state between its inputs: a process with valid/ready channels.
         rams: memories of a stream.
+        folder: that holds its DSLX file.
     """
 
     name: str
@@ -73,11 +74,12 @@ class Kernel:
     parameters: tuple[Parameter, ...]
     stream: bool = False
     rams: tuple[Ram, ...] = ()
+    folder: Path = PACKAGE_FOLDER
 
     @property
     def path(self) -> Path:
         """Its DSLX file."""
-        return _FOLDER / f"{self.name}.x"
+        return self.folder / f"{self.name}.x"
 
     def values(self, given: Mapping[str, int] | None = None) -> dict[str, int]:
         """All parameters, defaults where none is given.

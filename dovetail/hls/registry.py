@@ -1,9 +1,14 @@
-"""The kernels of this package, by name."""
+"""Kernels by name: those of this package, and those of others by entry point."""
 
 from __future__ import annotations
 
-from dovetail.errors import UnknownNameError
+from importlib.metadata import entry_points
+
+from dovetail.errors import AcceleratorError, UnknownNameError
 from dovetail.hls.kernel import Kernel, Parameter, Ram
+
+GROUP = "dovetail.kernels"
+"""Entry points of this group name a `Kernel`."""
 
 KERNELS = {
     kernel.name: kernel
@@ -159,12 +164,29 @@ KERNELS = {
 }
 
 
+def names() -> tuple[str, ...]:
+    """Names of all kernels, those of other packages behind those of this one."""
+    others = {point.name for point in entry_points(group=GROUP)} - KERNELS.keys()
+    return (*KERNELS, *sorted(others))
+
+
 def find_kernel(name: str) -> Kernel:
     """A kernel by its name.
 
     Raises:
         UnknownNameError: if there is none.
+        AcceleratorError: if another package's fails to load.
     """
-    if name not in KERNELS:
-        raise UnknownNameError("kernel", name, KERNELS)
-    return KERNELS[name]
+    if name in KERNELS:
+        return KERNELS[name]
+    for point in entry_points(group=GROUP, name=name):
+        try:
+            found = point.load()
+        except Exception as error:
+            raise AcceleratorError(
+                f"kernel '{name}' from {point.value} fails: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(found, Kernel) or found.name != name:
+            raise AcceleratorError(f"kernel '{name}': {point.value} is not a Kernel of that name")
+        return found
+    raise UnknownNameError("kernel", name, names())

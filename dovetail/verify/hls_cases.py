@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from importlib.metadata import entry_points
 
 import numpy as np
 from numpy.random import Generator
 
+from dovetail.errors import AcceleratorError
 from dovetail.ir.space import IntArray
 from dovetail.sim.special.exponential import exponential
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
@@ -188,4 +190,28 @@ CHECKS: dict[str, Check | StreamCheck] = {
     ),
     "softmax_weight": Check(({}, {"width": 20, "fraction": 12}), _weight_vectors, _weight),
 }
-"""By kernel; every kernel of `dovetail.hls` has one."""
+"""By kernel; every kernel of this package has one."""
+
+GROUP = "dovetail.kernel_checks"
+"""Entry points of this group name the `Check` or `StreamCheck` of another package's kernel."""
+
+
+def find_check(kernel: str) -> Check | StreamCheck:
+    """How a kernel is checked.
+
+    Raises:
+        AcceleratorError: if nothing says so, or another package's check fails to load.
+    """
+    if kernel in CHECKS:
+        return CHECKS[kernel]
+    for point in entry_points(group=GROUP, name=kernel):
+        try:
+            found = point.load()
+        except Exception as error:
+            raise AcceleratorError(
+                f"check of kernel '{kernel}' from {point.value} fails: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if isinstance(found, Check | StreamCheck):
+            return found
+    raise AcceleratorError(f"kernel '{kernel}' has no check: name one in the group '{GROUP}'")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dovetail.errors import MissingExtraError, MissingToolError, ToolError
 from dovetail.hls import HlsBuild, build, find_kernel
-from dovetail.verify.hls_cases import CHECKS
+from dovetail.verify.hls_cases import find_check
 from dovetail.verify.hls_checks import StreamCheck, as_bits
 from dovetail.verify.hls_judge import judge, measured
 
@@ -119,7 +119,7 @@ def verify_kernel(
     start = time.monotonic()
     made = build(kernel, parameters, lanes=lanes, **options)
     rng = np.random.default_rng(seed)
-    check = CHECKS[kernel]
+    check = find_check(kernel)
     if isinstance(check, StreamCheck):
         # Three whole rows, of which one meets no stall.
         least = 3 * made.parameters.get("count", 1) + 4 * made.latency_cycles
