@@ -65,40 +65,43 @@ def _networks() -> Table:
     return table
 
 
-def _accelerators() -> Table:
+def _accelerators() -> dict[str, Table]:
     from dovetail.arch import presets
 
-    columns = (
-        "accelerator",
-        "array",
-        "peak",
-        "SRAM",
-        "DRAM",
-        "clock",
-        "mm2",
-        "what it is",
-    )
-    table = make_table(columns, words=("accelerator", "array", "what it is"))
-    for name in presets.names():
-        a = presets.load(name)
-        sram_kib = a.sram_bytes / 1024
-        table.add_row(
-            name,
-            a.array,
-            engineering(2e6 * a.peak_macs_per_cycle * a.clock_mhz, "OPS"),
-            f"{sram_kib / 1024:.4g} MiB" if sram_kib >= 1024 else f"{sram_kib:.4g} KiB",
-            _dram(a),
-            f"{a.clock_mhz:g} MHz",
-            f"{a.area_mm2:.3g}",
-            presets.title(name),
-        )
-    return table
+    columns = ("accelerator", "array", "peak", "SRAM", "DRAM", "clock", "mm2", "what it is")
+    tables = {}
+    for family in presets.families():
+        table = make_table(columns, words=("accelerator", "array", "what it is"))
+        for name in presets.names(family):
+            a = presets.load(name)
+            sram_kib = a.sram_bytes / 1024
+            table.add_row(
+                name,
+                a.array,
+                engineering(2e6 * a.peak_macs_per_cycle * a.clock_mhz, "OPS"),
+                f"{sram_kib / 1024:.4g} MiB" if sram_kib >= 1024 else f"{sram_kib:.4g} KiB",
+                _dram(a),
+                f"{a.clock_mhz:g} MHz",
+                _area(a.area_mm2),
+                presets.title(name),
+            )
+        if table.row_count:
+            tables[f"family: {family}"] = table
+    return tables
+
+
+def _area(mm2: float) -> str:
+    """Nothing where the family knows no area."""
+    if not mm2:
+        return ""
+    return f"{mm2:.3g}" if mm2 < 1000 else f"{mm2:,.0f}"
 
 
 def _dram(a: Accelerator) -> str:
     """Bandwidth off chip, and the kind of memory where the family has one."""
     kind = getattr(a, "dram", "")
-    return f"{a.dram_bytes_per_cycle * a.clock_mhz / 1e3:.4g} GB/s {kind}".rstrip()
+    speed = f"{a.dram_bytes_per_cycle * a.clock_mhz / 1e3:.4g} GB/s"
+    return f"{speed} {kind}" if isinstance(kind, str) else speed
 
 
 def _parameters() -> dict[str, Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium
 import pytest
 
 from dovetail.agents.base import names as agents
@@ -11,10 +12,9 @@ from tests.cli.driver import succeed
 
 EXPECTED = {
     "networks": [name for name, _ in networks()],
-    "accelerators": presets.names(),
-    "mappers": ["systolic", "spatial", "system", "fpga"],
+    "mappers": presets.families(),
     "agents": list(agents()),
-    "envs": ["dovetail/Accelerator-v0", "dovetail/CoDesign-v0", "dovetail/FpgaFolding-v0"],
+    "envs": sorted(name for name in gymnasium.registry if name.startswith("dovetail/")),
 }
 
 
@@ -26,6 +26,16 @@ def test_everything_is_listed_and_fits_a_page(what: str) -> None:
     assert "…" not in out
     first = [line.split()[0] for line in lines[2:] if line[0] != " "]
     assert first == EXPECTED[what]
+
+
+def test_accelerators_are_listed_by_family() -> None:
+    out = succeed("list", "accelerators")
+    assert max(map(len, out.splitlines())) <= 120
+    first = [line.split()[0] for line in out.splitlines() if line[:1] not in ("", " ", "─")]
+    listed = []
+    for family in presets.families():
+        listed += ["family:", "accelerator", *presets.names(family)]
+    assert first == listed
 
 
 def test_parameters_are_those_of_every_family() -> None:
