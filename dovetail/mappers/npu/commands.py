@@ -177,14 +177,14 @@ def _block(
     """
     reader, own = f"{lengths.source} read", f"lane{lane}"
     yield Task("read wait", own, lengths.read_wait, starts, (f"read{lane}",))
-    yield Task("read", reader, lengths.read, (f"read{lane}", "inputs"), ("ready",))
-    came = []
+    came = [*(["more"] if lengths.more else []), *(["coded"] if lengths.weights else [])]
+    after = ("ready", *(f"{name} wanted" for name in came))
+    yield Task("read", reader, lengths.read, (f"read{lane}", "inputs"), after)
     if lengths.more:
-        yield Task("read more", reader, lengths.more, (), ("more",))
-        came.append("more")
+        yield Task("read more", reader, lengths.more, ("more wanted",), ("more",))
     if lengths.weights:
-        yield Task("read weights", f"{lengths.weights_in} read", lengths.weights, (), ("coded",))
-        came.append("coded")
+        channel = f"{lengths.weights_in} read"
+        yield Task("read weights", channel, lengths.weights, ("coded wanted",), ("coded",))
     sums = ("inputs", "summed", *ends)
     yield Task("dot products", "dpu", lengths.dpu, ("ready", "sums", *needs), sums)
     yield Task("output", "output", lengths.output, ("summed", *came), ("sums", "out"))

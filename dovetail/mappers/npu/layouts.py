@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dovetail.mappers.npu.lowering import Step
 
 
-def with_layouts(steps: Sequence[Step], outside: frozenset[str]) -> list[Step]:
+def with_layouts(steps: Sequence[Step], outside: Collection[str]) -> list[Step]:
     """Steps with the layout of every activation that they read and write.
 
     Args:
@@ -24,7 +24,7 @@ def with_layouts(steps: Sequence[Step], outside: frozenset[str]) -> list[Step]:
     return [_laid(step, bricks) for step in steps]
 
 
-def _in_bricks(steps: Sequence[Step], outside: frozenset[str]) -> dict[str, bool]:
+def _in_bricks(steps: Sequence[Step], outside: Collection[str]) -> dict[str, bool]:
     """Whether each activation is in bricks."""
     seen: dict[str, set[Shape]] = {}
     writers: dict[str, Step] = {}

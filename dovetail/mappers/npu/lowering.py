@@ -6,7 +6,6 @@ clipping ones as look-up tables. Softmax becomes 31 operations. Views cost nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dovetail.arch.npu import EthosU
@@ -66,14 +65,15 @@ class Lowered:
         plan: engines and fusion.
         steps: operations in order.
         host: what the host runs, by operator, with the reason.
-        outside: activations that the host reads or writes.
+        outside: activations that the host reads or writes, and before which step it does so
+            first and last; the network's inputs before all, its outputs after all.
     """
 
     network: Network
     plan: Schedule
     steps: tuple[Step, ...]
     host: dict[str, str]
-    outside: frozenset[str]
+    outside: dict[str, tuple[int, int]]
 
 
 def lower(network: Network, accelerator: EthosU) -> Lowered:
@@ -94,12 +94,13 @@ def lower(network: Network, accelerator: EthosU) -> Lowered:
             steps += _steps(network, accelerator, placement, source, first=not steps and not host)
         except Refused as refusal:
             host[placement.operator.name] = str(refusal)
+            source.touch(placement, len(steps))
     if not steps:
         raise MappingError(
             f"network '{network.name}' has nothing for '{accelerator.name}': "
             f"{next(iter(host.values()), 'only views')}"
         )
-    outside = source.outside(plan, host)
+    outside = source.outside(len(steps))
     return Lowered(network, plan, tuple(with_layouts(steps, outside)), host, outside)
 
 
@@ -124,6 +125,7 @@ class _Sources:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._seen: dict[str, str] = {}
+        self._touched: dict[str, list[int]] = {}
 
     def rename(self, view: Operator) -> None:
         for name in view.outputs:
@@ -132,14 +134,20 @@ class _Sources:
     def of(self, name: str) -> str:
         return self._seen.get(name, name)
 
-    def outside(self, plan: Schedule, host: Iterable[str]) -> frozenset[str]:
-        """Activations that the host reads or writes."""
-        names = {*self.network.inputs, *self.network.outputs}
-        for placement in plan.placements:
-            if placement.operator.name in host:
-                for op in (placement.operator, *placement.fused):
-                    names |= {*op.inputs, *op.outputs}
-        return frozenset(self.of(name) for name in names)
+    def touch(self, placement: Placement, before: int) -> None:
+        """Notes that the host runs something before a step."""
+        for op in (placement.operator, *placement.fused):
+            for name in (*op.inputs, *op.outputs):
+                self._touched.setdefault(self.of(name), []).append(before)
+
+    def outside(self, steps: int) -> dict[str, tuple[int, int]]:
+        """What the host touches, first and last, once all steps are known."""
+        touched = {name: list(before) for name, before in self._touched.items()}
+        for name in self.network.inputs:
+            touched.setdefault(self.of(name), []).append(-1)
+        for name in self.network.outputs:
+            touched.setdefault(self.of(name), []).append(steps)
+        return {name: (min(before), max(before)) for name, before in touched.items()}
 
 
 def _steps(
@@ -154,11 +162,12 @@ def _steps(
     result = tensor[(placement.fused[-1] if placement.fused else op).outputs[0]]
     moving = [name for name in op.inputs if not tensor[name].is_parameter]
     reads = tuple(source.of(name) for name in moving)
+    if not moving:
+        raise Refused(f"{op.kind} of constants")
     if op.kind == "softmax":
         return _softmax(op, tensor[moving[0]], source.of(result.name), reads[0], accelerator)
     if op.einsum is not None:
-        given = tensor[reads[0]] if moving else None
-        works = [matrix_work(network, op, given, result, first=first)]
+        works = [matrix_work(network, op, tensor[reads[0]], result, first=first)]
     elif op.kind in COPIES:
         return _copies(op, placement, [tensor[name] for name in moving], result, reads)
     else:
@@ -188,8 +197,6 @@ def _vector(
     """The operation of an operator without a contraction."""
     tensor = network.tensor
     given = [tensor[name] for name in moving]
-    if not given:
-        raise Refused(f"{op.kind} of constants")
     ofm, ifm = FeatureMap(shape_of(result), bits_of(result)), _map_of(given[0])
     if op.window is not None and op.kind in ("avgpool", "maxpool"):
         if max(op.window.kernel) > LARGEST_POOL or max(op.window.stride) > max(
@@ -203,6 +210,8 @@ def _vector(
         return _pair(network, op, given, ofm, constants)
     if op.kind in CLIPPING or _is_table(op):
         return Work("pooling", "average", ifm, ofm)
+    if op.kind == "batchnorm":
+        return Work("depthwise", "", ifm, ofm)
     if op.kind in UNARY:
         return Work("elementwise", op.kind, ifm, ofm)
     raise Refused(f"{op.kind} has no block operation")
@@ -249,7 +258,7 @@ def _softmax(
 ) -> list[Step]:
     count = given.shape[-1]
     if len(given.shape) == 4:
-        raise Refused("softmax over channels of an image")
+        raise Refused("softmax of a tensor of four dimensions")
     works = softmax_works(
         given.elements // count, count, bits_of(given), accelerator.constants.name
     )

@@ -18,14 +18,14 @@ FEW_VECTORS = 4
 
 
 def matrix_work(
-    network: Network, op: Operator, given: Tensor | None, result: Tensor, *, first: bool
+    network: Network, op: Operator, given: Tensor, result: Tensor, *, first: bool
 ) -> Work:
     """The operation of a contraction, results in the format of `result`.
 
     Args:
         network: that has it.
         op: with an Einsum.
-        given: what it reads, before padding and views; None if it reads no activation.
+        given: what it reads, before padding and views.
         result: what its output stage writes.
         first: whether it is the network's first, whose columns a stride folds into channels.
 
@@ -51,8 +51,8 @@ def matrix_work(
             raise Refused(f"product of {g} groups")
         return _product(p, c, k, *bits)
     kernel, stride = (r, s), (view.rows.stride, view.columns.stride)
-    padded = given is not None and given.elements < moving.elements
-    height, width = given.shape[2:] if given and padded else (view.rows.size, view.columns.size)
+    padded = given.elements < moving.elements
+    height, width = given.shape[2:] if padded else (view.rows.size, view.columns.size)
     ifm: Shape = (height, width, g * c)
     if first and not padded and g == 1 and stride[1] > 1 and width % stride[1] == 0:
         ifm, kernel, stride = _folded(ifm, kernel, stride, q, view.columns)

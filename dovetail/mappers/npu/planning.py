@@ -5,12 +5,14 @@ Operations run one after the other; only transfers of weights overlap with the o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dovetail.arch.npu import EthosU
+from dovetail.errors import MappingError
 from dovetail.ir.space import IntArray
 from dovetail.mappers.npu.blocks import find_block
 from dovetail.mappers.npu.buffering import Before, Buffer, buffer_weights
@@ -67,7 +69,8 @@ def plan(lowered: Lowered, accelerator: EthosU) -> Plan:
         accelerator: the design.
 
     Raises:
-        MappingError: if an operation has no block that fits.
+        MappingError: if an operation has no block that fits, or SRAM cannot hold what must be in
+            it.
     """
     steps, outside = lowered.steps, lowered.outside
     blocks = [find_block(accelerator.engine, step.work) for step in steps]
@@ -75,6 +78,7 @@ def plan(lowered: Lowered, accelerator: EthosU) -> Plan:
     here = accelerator.feature_maps.name == "sram"
     limit = int(accelerator.sram_kib * 1024)
     taken = usage(alive, len(steps)) if here else np.zeros(len(steps), dtype=np.int64)
+    _check_room(accelerator, int(taken.max()), limit)
     buffers = _buffers(accelerator, steps, blocks, limit - taken)
     taken += _held(buffers)
     near = frozenset(life.name for life in alive)
@@ -83,6 +87,15 @@ def plan(lowered: Lowered, accelerator: EthosU) -> Plan:
         taken += usage([life for life in alive if life.name in near], len(steps))
     planned = _priced(accelerator, steps, blocks, buffers, near)
     return Plan(lowered, accelerator, planned, int(taken.max()))
+
+
+def _check_room(accelerator: EthosU, needed: int, limit: int) -> None:
+    if needed > limit:
+        raise MappingError(
+            f"feature maps take {math.ceil(needed / 1024):,} KiB of SRAM at once; "
+            f"'{accelerator.name}' has {accelerator.sram_kib:,g}: raise sram_kib, or set "
+            "memory_mode = dedicated_sram"
+        )
 
 
 def _buffers(

@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,21 +36,20 @@ class Life:
     uses: int
 
 
-def lives(steps: Sequence[Step], outside: frozenset[str]) -> list[Life]:
+def lives(steps: Sequence[Step], outside: Mapping[str, tuple[int, int]]) -> list[Life]:
     """Lives of all activations.
 
     Args:
         steps: in order.
-        outside: activations that the host reads or writes: they live before or after, too.
+        outside: before which steps the host reads or writes activations, first and last.
     """
     found: dict[str, Life] = {}
     for index, step in enumerate(steps):
         for name, feature_map in _used(step):
-            begin = index if name == step.writes else -1
-            old = found.get(name, Life(name, 0, begin, index, 0))
+            first, last = outside.get(name, (index, index))
+            old = found.get(name, Life(name, 0, min(first, index), last, 0))
             size = max(old.size_bytes, feature_map.stored_bytes)
-            last = len(steps) if name in outside and begin >= 0 else index
-            found[name] = Life(name, size, old.first, max(last, old.last), old.uses + 1)
+            found[name] = Life(name, size, old.first, max(last, index, old.last), old.uses + 1)
     return list(found.values())
 
 
@@ -63,7 +62,7 @@ def usage(all_lives: Sequence[Life], steps: int) -> IntArray:
 
 
 def resident(
-    all_lives: Sequence[Life], outside: frozenset[str], taken: IntArray, limit: int
+    all_lives: Sequence[Life], outside: Collection[str], taken: IntArray, limit: int
 ) -> frozenset[str]:
     """Activations that fit into SRAM together.
 

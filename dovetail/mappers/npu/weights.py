@@ -24,7 +24,8 @@ def encoded_bytes(network: Network, op: Operator, work: Work, accelerator: Ethos
 
     Weights whose entropy is known take that; others the design's ratio of their size.
     """
-    assert op.einsum is not None
+    if op.einsum is None:  # a scale per channel
+        return round_up(work.weights, STREAM_BYTES) + _bias_bytes(work)
     stored = network.tensor[op.einsum.operands[1].tensor]
     bits: float = min(stored.format.bits, 8) if stored.format.kind == "int" else 8
     depthwise = work.kind == "depthwise"
@@ -32,4 +33,8 @@ def encoded_bytes(network: Network, op: Operator, work: Work, accelerator: Ethos
     if stored.entropy_bits is not None:
         bits = min(stored.entropy_bits * CODE_OVERHEAD, bits)
     weights = round_up(int(stored.elements * bits / 8), STREAM_BYTES)
-    return weights + round_up(BIAS_BYTES * work.ofm.shape[2], STREAM_BYTES)
+    return weights + _bias_bytes(work)
+
+
+def _bias_bytes(work: Work) -> int:
+    return round_up(BIAS_BYTES * work.ofm.shape[2], STREAM_BYTES)
