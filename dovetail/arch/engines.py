@@ -133,7 +133,7 @@ class FpgaEngines(Parameters):
     @property
     def array(self) -> str:
         """Its largest engines."""
-        linear = f"{self.linear_inputs} x {self.linear_outputs} linear"
+        linear = f"{self.linear_inputs} x {self.linear_outputs}"
         return f"{linear}, {self.queries} queries" if self.queries else linear
 
     @property

@@ -122,7 +122,13 @@ def _linear_pass(op: Linear, outputs: int, last: bool, design: FpgaEngines) -> S
 
 
 def attend_step(op: Attend, design: FpgaEngines) -> Step:
-    """All heads, each as `edge_moe.simulate_attention` goes: a row of keys or values per pass."""
+    """All heads, each as `edge_moe.simulate_attention` goes: a row of keys or values per pass.
+
+    Raises:
+        MappingError: if rows of scores are longer than the softmax kernel is built for.
+    """
+    if op.softmax:
+        _check_length(op.operator, op.keys, design)
     parallel = min(design.queries, op.keys)
     rows = op.heads * edge_moe.key_rows(op.queries, parallel, op.keys)
     blocks, scores = -(-op.features // design.block), -(-parallel // design.block)
@@ -141,7 +147,12 @@ def attend_step(op: Attend, design: FpgaEngines) -> Step:
 
 
 def softmax_step(operator: str, rows: int, features: int, design: FpgaEngines) -> Step:
-    """A softmax by itself: each of the attention engine's units has a row, of any length."""
+    """A softmax by itself: each of the attention engine's units has a row.
+
+    Raises:
+        MappingError: if a row is longer than the kernel is built for.
+    """
+    _check_length(operator, features, design)
     statistics, weigh = design.kernel("softmax"), design.kernel("softmax_weight")
     return _by_rows(
         operator, rows, features, design.queries,
@@ -149,6 +160,15 @@ def softmax_step(operator: str, rows: int, features: int, design: FpgaEngines) -
          ("softmax_weight", features * weigh.initiation_interval)),
         statistics.latency_cycles + weigh.latency_cycles, design,
     )  # fmt: skip
+
+
+def _check_length(operator: str, scores: int, design: FpgaEngines) -> None:
+    most = 2 ** dict(design.kernel("softmax").parameters)["length"]
+    if scores > most:
+        raise MappingError(
+            f"operator '{operator}' has rows of {scores:,} scores: the softmax kernel is built for "
+            f"at most {most:,}"
+        )
 
 
 def norm_step(operator: str, rows: int, features: int, design: FpgaEngines) -> Step:

@@ -158,6 +158,18 @@ def test_a_scalar_is_a_row_of_one():
     assert (placed.engine, placed.steps[0].compute) == ("stream", 1)
 
 
+def test_rows_of_scores_have_a_longest():
+    def attend(net, x):
+        y = net.matmul(x, x, transpose_b=True)
+        return net.matmul(net.softmax(y), x)
+
+    assert lower(built(attend, shape=(1, 4096, 8)), EDGE)
+    with pytest.raises(MappingError, match="rows of 4,097 scores: .* at most 4,096"):
+        lower(built(attend, shape=(1, 4097, 8)), EDGE)
+    with pytest.raises(MappingError, match="rows of 5,000 scores"):
+        lower(built(lambda net, x: net.softmax(x), shape=(1, 5000)), EDGE)
+
+
 def test_wide_integers_are_refused():
     net = NetworkBuilder("net")
     x = net.linear(net.input("x", (4, 16), NumberFormat("int", 16)), 8)
