@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "dovetail.networks"
 """Group of entry points whose targets return a Network."""
 
+MAX_SIZE = 1 << 24
+"""Of a dimension of a network of the zoo."""
+
 SUFFIXES = (".onnx", ".tflite", ".csv")
 
 
@@ -30,7 +33,8 @@ def load_network(
             (`.onnx`, `.tflite`, `.csv`).
         batch: inputs per inference, the first dimension of all inputs of an ONNX model; None
             keeps the network's own. A TFLite model has the batch that it was converted for.
-        dims: extents of an ONNX model's open dimensions, see `load_onnx`.
+        dims: extents of an ONNX model's open dimensions, see `load_onnx`, or whole numbers that a
+            network of the zoo takes, e.g. `sequence` of `bert_base`.
 
     Raises:
         UnknownNameError: if it is neither a known name nor a path with one of the suffixes.
@@ -38,10 +42,13 @@ def load_network(
     """
     if batch is not None and batch < 1:
         raise NetworkError(f"batch {batch}: must be at least 1")
-    if dims and Path(spec).suffix.lower() != ".onnx":
-        raise NetworkError(f"'{spec}' has no dimension '{min(dims)}' to set: only .onnx files do")
     if spec in NETWORKS:
-        return NETWORKS[spec]() if batch is None else NETWORKS[spec](batch=batch)
+        sizes = {**_checked(spec, dict(dims or {})), **({} if batch is None else {"batch": batch})}
+        return NETWORKS[spec](**sizes)
+    if dims and Path(spec).suffix.lower() != ".onnx":
+        raise NetworkError(
+            f"'{spec}' has no dimension '{min(dims)}' to set: only .onnx files and the zoo do"
+        )
     suffix = Path(spec).suffix.lower()
     if suffix in SUFFIXES:
         return _load_file(spec, suffix, batch, dict(dims or {}))
@@ -51,6 +58,24 @@ def load_network(
     if Path(spec).is_file():
         raise NetworkError(f"'{spec}': networks are read from {' and '.join(SUFFIXES)} files")
     raise UnknownNameError("network", spec, {*NETWORKS, *plugins})
+
+
+def _checked(name: str, dims: dict[str, int]) -> dict[str, int]:
+    """Sizes that a network of the zoo takes; raises NetworkError for others."""
+    taken = {
+        key: parameter.default
+        for key, parameter in inspect.signature(NETWORKS[name]).parameters.items()
+        if type(parameter.default) is int and key != "batch"
+    }
+    for key, value in dims.items():
+        if key not in taken:
+            known = ", ".join(f"{name} (default {size})" for name, size in taken.items())
+            raise NetworkError(
+                f"'{name}' has no dimension '{key}' to set: it has {known or 'none'}"
+            )
+        if not 1 <= value <= MAX_SIZE:
+            raise NetworkError(f"'{name}': {key} = {value}: must be within 1 to {MAX_SIZE:,}")
+    return dims
 
 
 def names() -> list[tuple[str, str]]:

@@ -169,7 +169,7 @@ def test_overrides_that_are_wrong(texts: list[str], words: str) -> None:
         (("simulate", "resnet8", "--mapper", "best"), "known: exhaustive, greedy"),
         (("simulate", "resnet8", "--objective", "area"), "known: edp, energy, latency"),
         (("simulate", "resnet8", "--trace", "t.json"), "add --fidelity cycle"),
-        (("simulate", "resnet8", "--dim", "N=1"), "only .onnx files do"),
+        (("simulate", "resnet8", "--dim", "N=1"), "has no dimension 'N' to set: it has "),
         (("simulate", "resnet8", "--dim", "N=0"), "whole number of at least 1"),
         (("simulate", "resnet8", "--dim", "N=x"), "whole number of at least 1"),
         (("simulate", "resnet8", "--batch", 10**24), "exceeds 2^48 elements"),

@@ -62,6 +62,20 @@ def test_batch_reaches_the_network(tmp_path: Path) -> None:
             load_network("resnet18", batch=batch)
 
 
+def test_sizes_of_networks_of_the_zoo() -> None:
+    found = load_network("bert_base", batch=2, dims={"sequence": 64, "layers": 1})
+    assert found == NETWORKS["bert_base"](batch=2, sequence=64, layers=1)
+    with pytest.raises(
+        NetworkError, match=r"no dimension 'sequenc'.*it has sequence \(default 128"
+    ):
+        load_network("bert_base", dims={"sequenc": 64})
+    with pytest.raises(NetworkError, match="no dimension 'batch'"):
+        load_network("bert_base", dims={"batch": 2})
+    for size in (0, 2**24 + 1):
+        with pytest.raises(NetworkError, match=r"sequence = \d+: must be within 1 to 16,777,216"):
+            load_network("bert_base", dims={"sequence": size})
+
+
 def test_names_describe_in_one_line() -> None:
     listed = dict(names())
     assert list(NETWORKS) == list(listed)[: len(NETWORKS)]
