@@ -26,6 +26,11 @@ from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space
 LARGE: dict[str, dict[str, object]] = {
     "random": {"batch": 8192},
     "nsga2": {"population": 8192},
+    "genetic": {"population": 8192, "niche": 512},
+    "annealing": {"chains": 8192, "horizon": 200_000},
+    "cem": {"batch": 8192, "elite": 200},
+    "ant_colony": {"ants": 8192, "elite": 100},
+    "reinforce": {"batch": 8192, "group": 1024, "horizon": 200_000},
 }
 """Settings of each agent for large batches."""
 

@@ -25,11 +25,16 @@ from dovetail.ir.space import IntArray
 GROUP = "dovetail.agents"
 
 REGISTRY: dict[str, str] = {
+    "annealing": "dovetail.agents.annealing:AnnealingAgent",
+    "ant_colony": "dovetail.agents.ant_colony:AntColonyAgent",
     "bayesian": "dovetail.agents.bayesian:BayesianAgent",
+    "cem": "dovetail.agents.cem:CEMAgent",
+    "genetic": "dovetail.agents.genetic:GeneticAgent",
     "maskable_ppo": "dovetail.agents.maskable_ppo:MaskablePPOAgent",
     "nsga2": "dovetail.agents.nsga2:NSGA2Agent",
     "ppo": "dovetail.agents.ppo:PPOAgent",
     "random": "dovetail.agents.random_search:RandomAgent",
+    "reinforce": "dovetail.agents.reinforce:ReinforceAgent",
 }
 """Agents of this package: name -> module:class. Loading a module needs no extra; making may."""
 

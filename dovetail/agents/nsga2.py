@@ -72,7 +72,10 @@ class NSGA2Agent:
         objectives = np.concatenate([self._objectives, evaluation.objectives])
         violation = np.concatenate([self._violation, evaluation.violation])
         rank = constrained_ranks(objectives, violation, self._args.population)
-        crowding = crowding_distances(objectives, rank, violation <= 0)
+        # Crowding decides among those whose rank may survive.
+        last = min(len(rank), self._args.population) - 1
+        competing = rank <= np.partition(rank, last)[last]
+        crowding = crowding_distances(objectives, rank, (violation <= 0) & competing)
         keep = np.lexsort((-crowding, rank))[: self._args.population]
         self._designs, self._objectives = pool[keep], objectives[keep]
         self._violation, self._rank, self._crowding = violation[keep], rank[keep], crowding[keep]

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from dovetail.envs.problem import Evaluation
 from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray
 
@@ -61,6 +62,11 @@ def mixed_preferences(
     return weights
 
 
+def rewards_under(evaluation: Evaluation, preferences: FloatArray) -> FloatArray:
+    """Scalar reward of each design under each preference: (n, p) for preferences (p, m)."""
+    return np.stack([evaluation.scalar(weights) for weights in preferences], axis=1)
+
+
 def centred_ranks(rewards: FloatArray) -> FloatArray:
     """Ranks within each row, ties averaged, scaled to mean 0 and range at most (-1, 1).
 
@@ -70,6 +76,15 @@ def centred_ranks(rewards: FloatArray) -> FloatArray:
     Returns:
         (groups, members); all 0 in a row of equal rewards.
     """
-    higher = (rewards[:, :, None] > rewards[:, None, :]).sum(axis=2)
-    lower = (rewards[:, :, None] < rewards[:, None, :]).sum(axis=2)
-    return (higher - lower) / rewards.shape[1]
+    groups, members = rewards.shape
+    order = np.argsort(rewards, axis=1)
+    ordered = np.take_along_axis(rewards, order, axis=1)
+    differs = ordered[:, 1:] != ordered[:, :-1]
+    edge = np.ones((groups, 1), dtype=np.bool_)
+    place = np.arange(members)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, differs]), place, 0), axis=1)
+    last = np.where(np.hstack([differs, edge]), place, members)
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty((groups, members))
+    np.put_along_axis(ranks, order, (first + last + 1 - members) / members, axis=1)
+    return ranks

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from dovetail.ir.space import BoolArray, IntArray, Space
 
+Keys = NDArray[np.uint64]
+"""Whole numbers that stand for designs."""
+
 
 class Seen:
     """A set of designs, each kept as one whole number.
@@ -29,24 +32,55 @@ class Seen:
         else:
             rng = np.random.default_rng(0)
             self._weights = rng.integers(2**64, size=len(sizes), dtype=np.uint64) | np.uint64(1)
-        self._numbers: set[int] = set()
+        # Sorted runs, each more than twice as long as the next: few to look through, and a number
+        # is moved only as often as the whole doubles.
+        self._runs: list[Keys] = []
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return sum(map(len, self._runs))
 
-    def keys(self, designs: IntArray) -> NDArray[np.uint64]:
+    def keys(self, designs: IntArray) -> Keys:
         """Numbers (n,) of designs (n, knobs)."""
-        keys: NDArray[np.uint64] = designs.astype(np.uint64) @ self._weights
+        keys: Keys = designs.astype(np.uint64) @ self._weights
         return keys
 
     def add(self, designs: IntArray) -> None:
         """Adds designs (n, knobs)."""
-        self._numbers.update(self.keys(designs).tolist())
+        keys = np.unique(self.keys(designs))
+        self._runs.append(keys[~self._has(keys)])
+        while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
+            last, before = self._runs.pop(), self._runs.pop()
+            # Timsort merges two sorted runs in linear time.
+            self._runs.append(np.sort(np.concatenate([before, last]), kind="stable"))
 
-    def new(self, designs: IntArray) -> IntArray:
-        """The designs (k, knobs) of (n, knobs) that are not in the set, each once, in order."""
+    def new(self, designs: IntArray, known: IntArray | None = None) -> IntArray:
+        """Designs not met before, each once.
+
+        Args:
+            designs: (n, knobs).
+            known: (k, knobs) what an earlier call gave, which the result begins with.
+
+        Returns:
+            (k + new, knobs), in order of first appearance.
+        """
         keys, first = np.unique(self.keys(designs), return_index=True)
-        met: BoolArray = np.fromiter(
-            map(self._numbers.__contains__, keys.tolist()), np.bool_, len(keys)
-        )
-        return designs[np.sort(first[~met])]
+        met = self._has(keys)
+        if known is not None:
+            met |= _within(np.sort(self.keys(known)), keys)
+        fresh = designs[np.sort(first[~met])]
+        return fresh if known is None else np.concatenate([known, fresh])
+
+    def _has(self, keys: Keys) -> BoolArray:
+        """(n,) which of sorted keys (n,) are in the set."""
+        met = np.zeros(len(keys), dtype=np.bool_)
+        for run in self._runs:
+            met |= _within(run, keys)
+        return met
+
+
+def _within(run: Keys, keys: Keys) -> BoolArray:
+    """(n,) which of keys (n,) are in a sorted run."""
+    if not len(run):
+        return np.zeros(len(keys), dtype=np.bool_)
+    found: BoolArray = run[np.minimum(np.searchsorted(run, keys), len(run) - 1)] == keys
+    return found

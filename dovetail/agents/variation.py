@@ -88,5 +88,5 @@ def fresh_rows(
         if len(fresh) >= count:
             break
         rows = make(count)
-        fresh = seen.new(np.concatenate([fresh, rows]))
+        fresh = seen.new(rows, fresh)
     return np.concatenate([fresh[:count], rows[: max(0, count - len(fresh))]])

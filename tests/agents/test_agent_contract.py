@@ -7,6 +7,7 @@ import inspect
 import random
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,19 @@ from dovetail.agents.base import factory, make_agent, names, resolve_settings
 from dovetail.envs.problem import Objective
 from dovetail.errors import MissingExtraError, ProblemError, UnknownNameError
 from dovetail.ir.space import IntArray, Knob, Space
+from dovetail.studies.runner import open_study, run_study
+from dovetail.studies.spec import StudySpec
+from dovetail.studies.store import StudyStore
 from tests.agents.driver import run
 from tests.agents.toy import ToyProblem
 
 SMALL: dict[str, dict[str, object]] = {
+    "annealing": {"chains": 16, "horizon": 64},
+    "ant_colony": {"ants": 16, "elite": 4},
+    "cem": {"batch": 16, "elite": 4},
+    "genetic": {"population": 16, "niche": 4},
     "random": {"batch": 16},
+    "reinforce": {"batch": 16, "group": 8},
     "nsga2": {"population": 16},
     "ppo": {"batch": 16, "group": 8},
     "maskable_ppo": {"batch": 16, "group": 8},
@@ -36,6 +45,10 @@ def disturb() -> None:
     np.random.random(3)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(3)
+
+
+MASKED = sorted(set(BUILT_IN) - {"random", "nsga2", "ppo", "bayesian"})
+"""Agents that ask no value that masks exclude."""
 
 
 def asks(name: str, seed: int, rounds: int, between: Callable[[], None]) -> IntArray:
@@ -64,6 +77,32 @@ def test_asks_are_legal_and_a_function_of_seed_and_tells(name: str) -> None:
     again = asks(name, seed=7, rounds=3, between=lambda: None)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, asks(name, seed=8, rounds=3, between=disturb))
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_values_are_never_asked(name: str) -> None:
+    masks = ToyProblem().masks()
+    assert not all(mask.all() for mask in masks)
+    for column, mask in zip(asks(name, 0, 4, lambda: None).T, masks, strict=True):
+        assert mask[column].all()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_half_a_study_resumes_to_the_whole(name: str, tmp_path: Path) -> None:
+    """The second half of a study is what a fresh agent asks after it was told the first."""
+    problem = ToyProblem()
+    budget = 16 if name == "bayesian" else 40
+    spec = StudySpec.of(problem, name, resolve_settings(name, SMALL[name]), 3, budget)
+    for file, budgets in (("whole", [budget]), ("halves", [13, budget])):
+        for spent in budgets:
+            with open_study(tmp_path / file, spec.with_budget(spent), resume=True) as store:
+                run_study(problem, store, budget=spent)
+    found = []
+    for file in ("whole", "halves"):
+        with StudyStore.open(tmp_path / file) as store:
+            found.append(store.records().designs)
+    assert len(found[0]) == budget
+    assert np.array_equal(*found)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

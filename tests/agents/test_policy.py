@@ -87,3 +87,6 @@ def test_preferences_are_positive_and_sum_to_one() -> None:
 def test_centred_ranks_ignore_scale_and_average_ties() -> None:
     got = centred_ranks(np.array([[1.0, 2.0, 2.0, 1e9], [3.0, 3.0, 3.0, 3.0]]))
     assert np.allclose(got, [[-0.75, 0.0, 0.0, 0.75], [0.0, 0.0, 0.0, 0.0]])
+    rewards = np.random.default_rng(0).integers(0, 9, (5, 40)).astype(float)
+    pairs = np.sign(rewards[:, :, None] - rewards[:, None, :]).sum(axis=2) / 40
+    assert np.array_equal(centred_ranks(rewards), pairs)

@@ -30,7 +30,12 @@ from tests.cli.driver import COMMAND, assert_same_study, records, run, spawn, su
 ACCELERATOR = ("search", "--env", "accelerator", "--network", "resnet8")
 CODESIGN = ("search", "--env", "codesign", "--epochs", "1")
 AGENTS = {
+    "annealing": ("50", "--agent-set", "chains=16"),
+    "ant_colony": ("50", "--agent-set", "ants=16"),
+    "cem": ("50", "--agent-set", "batch=16"),
+    "genetic": ("50", "--agent-set", "population=16"),
     "random": ("50", "--agent-set", "batch=16"),
+    "reinforce": ("50", "--agent-set", "batch=16"),
     "nsga2": ("50", "--agent-set", "population=20"),
     "ppo": ("50", "--agent-set", "batch=32"),
     "maskable_ppo": ("50", "--agent-set", "batch=32"),
