@@ -116,6 +116,11 @@ class FpgaEngines(Parameters):
         return self.axi_bits // self.activation_bits
 
     @property
+    def requantizer(self) -> str:
+        """The kernel that makes numbers of sums: a shift in fixed point, or a dyadic factor."""
+        return "quantize" if self.bits > 8 else "requantize"
+
+    @property
     def peak_macs_per_cycle(self) -> int:
         """Multipliers of the linear unit and of both attention engines."""
         return self.linear_inputs * self.linear_outputs + 2 * self.queries * self.block
@@ -243,10 +248,8 @@ def _engines(design: FpgaEngines) -> Iterator[tuple[str, tuple[KernelCost, int]]
     numbers = {"bits": design.bits, "acc": SUM_BITS.get(design.bits, 32)}
     inputs, lanes = design.linear_inputs, design.requantize_lanes
     yield "linear", widest("linear", "outputs", design.linear_outputs, inputs=inputs, **numbers)
-    if design.bits > 8:  # fixed point: a shift
-        yield "requantize", widest("quantize", "lanes", lanes, **{"in": numbers["acc"]})
-    else:
-        yield "requantize", widest("requantize", "lanes", lanes, acc=numbers["acc"], out=8)
+    form = {"in": numbers["acc"]} if design.bits > 8 else {"acc": numbers["acc"], "out": 8}
+    yield "requantize", widest(design.requantizer, "lanes", lanes, **form)
     if design.gelu_lanes:
         yield "gelu", widest("gelu", "lanes", design.gelu_lanes)
     if design.norm_lanes:

@@ -98,6 +98,8 @@ def _place(draft: _Draft, op: Operator) -> None:
     else:
         engine, step = alone(draft.network, op, draft.design)
         found = Placed(op, engine, steps=(step,))
+        if engine == "deformable":
+            draft.origin[op.outputs[0]] = op.name
     draft.placed[op.name] = found
 
 
@@ -132,6 +134,10 @@ def _host(draft: _Draft, op: Operator) -> str:
         return _with_scores(draft, op, host, work)
     if op.kind == "topk" and moving:
         return _behind_softmax(draft, op, moving[0])
+    if host and work is None:  # the deformable engine has no more than a requantizer behind it
+        rides = op.kind in RIDES - {"gelu"} and len(moving) == 1
+        draft.origin[op.outputs[0]] = host if rides else ""
+        return host if rides else ""
     if work is None or not _rides(draft, op, moving):
         return ""
     others = sum(draft.network.tensor[name].elements for name in moving[1:])
@@ -188,6 +194,7 @@ def _product(draft: _Draft, op: Operator) -> Placed:
                 f"operator '{op.name}' reads {tensor.format.bits}-bit '{tensor.name}': the engines "
                 f"multiply {draft.design.bits} bits: set bits = 16"
             )
+    draft.origin[op.outputs[0]] = op.name
     if op.kind == "depthwise_conv2d":
         return Placed(op, "deformable", steps=(depthwise(op, draft.design),))
     if weights.is_parameter:
@@ -195,7 +202,6 @@ def _product(draft: _Draft, op: Operator) -> Placed:
     else:
         require(op, draft.design.queries, "queries")
         draft.works[op.name] = _attend(draft, op)
-    draft.origin[op.outputs[0]] = op.name
     return Placed(op, "linear" if weights.is_parameter else "attention")
 
 

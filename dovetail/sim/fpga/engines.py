@@ -101,7 +101,7 @@ def linear_steps(op: Linear, design: FpgaEngines) -> Iterator[Step]:
 
 def _linear_pass(op: Linear, outputs: int, last: bool, design: FpgaEngines) -> Step:
     unit = (design.linear_inputs, design.linear_outputs)
-    through = ["linear", "quantize" if design.bits > 8 else "requantize"]
+    through = ["linear", design.requantizer]
     stages = [
         Stage("read", op.runs * -(-op.inputs // (op.runs * design.block))),
         Stage("linear", edge_moe.linear_cycles(1, op.inputs, outputs, unit)),
@@ -134,16 +134,19 @@ def attend_step(op: Attend, design: FpgaEngines) -> Step:
     blocks, scores = -(-op.features // design.block), -(-parallel // design.block)
     kernel = "softmax_weight" if op.mixes else "softmax"
     slowest = design.kernel(kernel).initiation_interval if op.softmax else 1
-    work = Stage("attention", max(blocks, slowest))
     read, write = (max(blocks, scores), blocks) if op.mixes else (blocks, scores)
-    latency = design.kernel("linear").latency_cycles
+    stages = [Stage("read", read), Stage("attention", max(blocks, slowest))]
+    latency = sum(design.kernel(name).latency_cycles for name in ("linear", design.requantizer))
     latency += design.kernel(kernel).latency_cycles if op.softmax else 0
+    if op.mixes:  # one query ends per row at most, P of N rows: the last one is waited for
+        latency += -(-op.features // design.requantize_lanes)
+    else:
+        stages.append(Stage("requantize", -(-parallel // design.requantize_lanes)))
+    stages.append(Stage("write", write))
     vectors, pairs = op.heads * op.queries * op.features, op.heads * op.queries * op.keys
     into, out = (pairs, vectors) if op.mixes else (vectors, pairs)
-    stages = (Stage("read", read), work, Stage("write", write))
-    return Step(
-        op.operator, rows, stages, latency, *traffic(design, into + rows * op.features, out)
-    )
+    moved = traffic(design, into + rows * op.features, out)
+    return Step(op.operator, rows, tuple(stages), latency, *moved)
 
 
 def softmax_step(operator: str, rows: int, features: int, design: FpgaEngines) -> Step:
@@ -247,8 +250,13 @@ def deformable_step(
     words = -(-form["width"] * form["channels"] // design.block)
     ahead = form["range"] * (form["width"] + 1) * cost.initiation_interval
     pixels = images * size[0] * size[1]
-    stages = (Stage("read", words), Stage("deformable", row), Stage("write", words))
+    sums = -(-form["width"] * form["channels"] // design.requantize_lanes)
+    stages = (
+        Stage("read", words), Stage("deformable", row), Stage("requantize", sums),
+        Stage("write", words),
+    )  # fmt: skip
+    latency = cost.latency_cycles + design.kernel(design.requantizer).latency_cycles + ahead
     return Step(
-        operator, passes * form["height"], stages, cost.latency_cycles + ahead,
+        operator, passes * form["height"], stages, latency,
         *traffic(design, pixels * (channels + 1), pixels * channels),
     )  # fmt: skip

@@ -196,6 +196,16 @@ def test_depthwise_and_deformable_convolutions():
     assert network.operators[0].macs == 5 * 8 * 16 * 9
 
 
+def test_norms_and_bounds_ride_behind_a_depthwise_convolution():
+    def block(net, x):
+        x = net.norm(net.depthwise(x, 3, padding=1), "batchnorm")
+        return net.activation(net.activation(x, "relu"), "gelu")
+
+    found = places(built(block, shape=(1, 5, 8, 16)), SMALL)
+    assert found["batchnorm"] == found["relu"] == ("deformable", "depthwise", 0)
+    assert found["gelu"] == ("gelu", "", 1)  # whose lanes are the linear unit's
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "words"),
     [
