@@ -50,5 +50,5 @@ def test_one_command_from_file_to_report(folder: Path) -> None:
     model = str(folder / "resnet8.tflite")
     done = CliRunner().invoke(app, ["simulate", model, "-a", "ethos_u55_128"])
     assert done.exit_code == 0, done.output
-    assert "inferences per second" in done.output
+    assert "45 block operations; 76 KiB of encoded weights" in done.output
     assert "resnet8 on ethos_u55_128" in done.output

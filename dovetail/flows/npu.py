@@ -68,13 +68,11 @@ class MappedNpu:
         )
 
     def note(self) -> str:
-        """A line on what bounds it, what SRAM holds, and what the host is left with."""
-        report = self.report()
-        stalls = report.total["stall_cycles"]
-        waiting = sum(stalls.values()) / max(report.cycles, 1)
+        """A line on what memories hold, and what the host is left with."""
+        encoded = sum(step.encoded for step in self.lowered.steps)
         text = (
-            f"{1e3 / report.latency_ms:,.0f} inferences per second; {waiting:.0%} of the cycles "
-            f"wait for memory; {self.plan.sram_bytes / 1024:,.0f} KiB of SRAM in use"
+            f"{len(self.plan.steps)} block operations; {encoded / 1024:,.0f} KiB of encoded "
+            f"weights; {self.plan.sram_bytes / 1024:,.0f} KiB of SRAM in use"
         )
         if not self.lowered.host:
             return text

@@ -31,12 +31,15 @@ class Buffer:
         slices: where slices of channels begin, and the end.
         size_bytes: of buffers in SRAM.
         kept_bytes: of these, what is in use until the operation ends.
+        ahead_bytes: of these, what fills while the operation before works; 0 if that leaves no
+            room, and the first slice has to wait for its end.
     """
 
     transfer: Transfer
     slices: tuple[int, ...]
     size_bytes: int = 0
     kept_bytes: int = 0
+    ahead_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +146,5 @@ def _buffers(
     first_cycles = transfer_cycles(first, accelerator.dram, accelerator.sram)
     slack = cycles(slices[-1] - slices[-2])
     kept = pair[len(slices) % 2] if double else largest
-    return Buffer(Transfer(1 + double, full, first_cycles, slack), slices, size, kept)
+    ahead = size if size < before.free_bytes else 0
+    return Buffer(Transfer(1 + double, full, first_cycles, slack), slices, size, kept, ahead)

@@ -111,7 +111,8 @@ def _blocks(
         needs = [f"table{index}"] if first and step.step.table else []
         if buffered:
             cycles = _transfer(a, step, part) if transfers else 0
-            yield Task("weights", "dma", cycles, ("weights",), ("loaded",))
+            late = (f"done{index - 1}",) if index and first and _is_late(step) else ()
+            yield Task("weights", "dma", cycles, ("weights", *late), ("loaded",))
             needs.append("loaded")
         ends = ["weights"] if buffered else []
         done = _done(plan, index) if last else []
@@ -120,12 +121,19 @@ def _blocks(
         lane = (lane + count) % LANES
 
 
+def _is_late(step: Planned) -> bool:
+    """Whether SRAM has no room for a step's weights while the one before it works."""
+    return bool(step.buffer.transfer.buffers) and not step.buffer.ahead_bytes
+
+
 def _done(plan: Plan, index: int) -> list[str]:
-    """Tokens of a step's end: for its mark, for the next step, for a table after that."""
-    steps = plan.steps
-    after = index + 1 < len(steps)
-    table = index + 2 < len(steps) and bool(steps[index + 2].step.table)
-    return [f"done{index}"] * (1 + after + table)
+    """Tokens of a step's end: for its mark, for the next step, for what waits to come."""
+    readers = 1
+    if index + 1 < len(plan.steps):
+        readers += 1 + _is_late(plan.steps[index + 1])
+    if index + 2 < len(plan.steps):
+        readers += bool(plan.steps[index + 2].step.table)
+    return [f"done{index}"] * readers
 
 
 def blocks_of(

@@ -127,10 +127,10 @@ def _buffer(
 
 
 def _held(buffers: Sequence[Buffer]) -> IntArray:
-    """Bytes of buffers during each step: its own, and the next one's that is being filled."""
-    own = np.array([buffer.size_bytes for buffer in buffers], dtype=np.int64)
-    own[:-1] += own[1:].copy()
-    return own
+    """Bytes of buffers during each step: its own, and the next one's that fills meanwhile."""
+    held = np.array([buffer.size_bytes for buffer in buffers], dtype=np.int64)
+    held[:-1] += [buffer.ahead_bytes for buffer in buffers[1:]]
+    return held
 
 
 def _priced(
