@@ -80,8 +80,10 @@ def _candidates(a: AttentionArray, work: AttentionWork) -> Iterator[tuple[FlatMa
                     mapping = FlatMapping(on_chip, scores, stationary, granularity, rows)
                     need = footprint(a, work, mapping)
                     spilled = max(0.0, 1 - a.buffer_bytes / need)
-                    # Only scores, and what streams beside them, may spill part by part.
-                    if not spilled or (scores and stationary == "output"):
+                    # Scores may be spilled in part, but not the tiles that stream past them.
+                    beside = need - scores * _rows(work, mapping) * work.keys * a.word_bytes
+                    partly = scores and stationary == "output" and beside <= a.buffer_bytes
+                    if not spilled or partly:
                         yield (
                             FlatMapping(on_chip, scores, stationary, granularity, rows, spilled),
                             need,
@@ -102,7 +104,7 @@ def footprint(a: AttentionArray, work: AttentionWork, mapping: FlatMapping) -> f
 
     The published share of spilled scores is 1 - buffer / footprint in every row of the table.
     """
-    rows = work.queries if mapping.granularity == "head" else mapping.rows
+    rows = _rows(work, mapping)
     e, f = work.query_width, work.value_width
     width = {"Q": e, "K": e, "V": f, "AV": f}
     length = {"Q": rows, "K": work.keys, "V": work.keys, "AV": rows}
@@ -111,3 +113,8 @@ def footprint(a: AttentionArray, work: AttentionWork, mapping: FlatMapping) -> f
         held = length[name] if name in mapping.on_chip else min(a.dim, length[name])
         words += 2 * width[name] * held
     return words * a.word_bytes
+
+
+def _rows(work: AttentionWork, mapping: FlatMapping) -> int:
+    """Queries whose scores are there at once."""
+    return work.queries if mapping.granularity == "head" else mapping.rows

@@ -35,12 +35,10 @@ def simulate_attention(
         return [_simulated(costs[0], *(one.program() for one in programs))]
     if isinstance(mapping, FlatMapping):
         blocks = work.groups * -(-work.queries // mapping.rows)
-        per_block = tiles(work.keys, a.dim) * tiles(mapping.rows, a.dim)
-        steps = (
-            (ARRAY, float(per_block * work.query_width)),
-            (VECTOR, costs[0].vector_cycles / blocks),
-            (ARRAY, float(per_block * work.value_width)),
-        )
+        widths = (work.query_width, work.value_width)
+        first, second = (costs[0].array_cycles * one / sum(widths) / blocks for one in widths)
+        softmax = costs[0].vector_cycles / blocks
+        steps = ((ARRAY, first), (VECTOR, softmax), (ARRAY, second))
         return [streamed_cost(a, costs[0], blocks, steps)]
     count = work.groups * tiles(work.keys, a.dim) * tiles(work.queries, a.dim)
     return [streamed_cost(a, cost, count) for cost in costs]
