@@ -83,7 +83,7 @@ def operator_values(row: Row) -> tuple[int, ...]:
     work = _operator_work(row)
     block = find_block(a.engine, replace(work, activation="none"))  # tables reserve no banks here
     counted = accesses(work, block)
-    cycles = timing(a.engine, {"sram": a.sram, "dram": a.dram}, work, block).cycles
+    cycles = timing(a.engine, {"sram": a.sram_port, "dram": a.dram_port}, work, block).cycles
     form = (*block.ofm, *block.ifm, int(block.part_kernel), block.accumulator_bits)
     moved = (counted.ifm, counted.ofm, counted.weights, counted.biases)
     return (*form, cycles, work.macs, *moved)
@@ -146,7 +146,7 @@ def _layer(row: Row, slack: int, place: int) -> Layer:
     transfer = Transfer(
         buffers,
         float(row["full_weight_transfer_cycles"]),
-        transfer_cycles(first, a.dram, a.sram),
+        transfer_cycles(first, a.dram_port, a.sram_port),
         int(row["slack_buffering_cycles"]),
     )
     return Layer(a, work, block, transfer, encoded, slack, row)
@@ -178,8 +178,10 @@ def _layer_work(row: Row, place: int) -> Work:
 def layer_values(layer: Layer) -> tuple[float, ...]:
     """What Dovetail says of a line of layers, in the order of `LAYER_COLUMNS`."""
     a, work = layer.accelerator, layer.work
-    table = transfer_cycles(EXPONENTIALS, a.dram, a.sram) if work.activation == "lut" else 0.0
-    ports = {"sram": a.sram, "dram": a.dram}
+    table = (
+        transfer_cycles(EXPONENTIALS, a.dram_port, a.sram_port) if work.activation == "lut" else 0.0
+    )
+    ports = {"sram": a.sram_port, "dram": a.dram_port}
     found = cost(
         a.engine, ports, work, layer.block, layer.transfer, layer.encoded, layer.slack, table
     )
@@ -192,7 +194,7 @@ def layer_values(layer: Layer) -> tuple[float, ...]:
 def with_first_slice(layer: Layer, size_bytes: int) -> Layer:
     """The same line if its first slice of weights had so many bytes."""
     a = layer.accelerator
-    first = transfer_cycles(size_bytes, a.dram, a.sram)
+    first = transfer_cycles(size_bytes, a.dram_port, a.sram_port)
     return replace(layer, transfer=replace(layer.transfer, first_cycles=first))
 
 

@@ -80,7 +80,7 @@ class EthosU(Parameters):
         return CORES[self.core]
 
     @property
-    def sram(self) -> Port:
+    def sram_port(self) -> Port:
         """On-chip memory."""
         return Port(
             "sram",
@@ -91,7 +91,7 @@ class EthosU(Parameters):
         )
 
     @property
-    def dram(self) -> Port:
+    def dram_port(self) -> Port:
         """Off-chip memory, flash or DRAM."""
         return Port(
             "dram",
@@ -104,12 +104,12 @@ class EthosU(Parameters):
     @property
     def feature_maps(self) -> Port:
         """Where feature maps stay unless they are moved closer."""
-        return self.dram if self.memory_mode == "dedicated_sram" else self.sram
+        return self.dram_port if self.memory_mode == "dedicated_sram" else self.sram_port
 
     @property
     def constants(self) -> Port:
         """Where weights and tables stay."""
-        return self.sram if self.memory_mode == "sram_only" else self.dram
+        return self.sram_port if self.memory_mode == "sram_only" else self.dram_port
 
     @property
     def peak_macs_per_cycle(self) -> int:
@@ -119,7 +119,7 @@ class EthosU(Parameters):
     @property
     def dram_bytes_per_cycle(self) -> float:
         """Bandwidth of off-chip memory."""
-        return self.dram.bytes_per_cycle
+        return self.dram_port.bytes_per_cycle
 
     @property
     def sram_bytes(self) -> float:

@@ -45,7 +45,7 @@ def test_memory_modes_say_where_things_stay() -> None:
 def test_bandwidths_are_parts_of_the_port() -> None:
     design = presets.load("ethos_u65_256")
     assert isinstance(design, EthosU)
-    assert design.sram.bytes_per_cycle == 16
+    assert design.sram_port.bytes_per_cycle == 16
     assert design.dram_bytes_per_cycle == 12
     assert presets.load("ethos_u55_32").dram_bytes_per_cycle == 1
 

@@ -74,7 +74,7 @@ def buffer_weights(
     stay = Buffer(Transfer(slack=cycles(channels)), (0, channels))
     if work.kind == "fully_connected" or not encoded or accelerator.constants.name == "sram":
         return stay
-    full = transfer_cycles(encoded, accelerator.dram, accelerator.sram)
+    full = transfer_cycles(encoded, accelerator.dram_port, accelerator.sram_port)
     hidden = before.cycles / full * encoded if full > before.cycles else encoded
     ahead = min(hidden, free_bytes // 2)
     slices: tuple[int, ...] = (0, channels)
@@ -143,7 +143,7 @@ def _buffers(
         return None
     size = sum(pair) if double else largest
     first = slice_bytes(slices, 0, encoded, accelerator.engine.units) if double else encoded
-    first_cycles = transfer_cycles(first, accelerator.dram, accelerator.sram)
+    first_cycles = transfer_cycles(first, accelerator.dram_port, accelerator.sram_port)
     slack = cycles(slices[-1] - slices[-2])
     kept = pair[len(slices) % 2] if double else largest
     ahead = size if size < before.free_bytes else 0

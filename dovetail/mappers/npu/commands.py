@@ -204,7 +204,7 @@ def lengths_of(a: EthosU, step: Planned, part: int = 0) -> Lengths:
     """How long the tasks of a step's blocks take, in one slice of output channels."""
     slices = step.buffer.slices
     work = with_channels(step.step.work, slices[part + 1] - slices[part])
-    ports = {port.name: port for port in (a.sram, a.dram)}
+    ports = {port.name: port for port in (a.sram_port, a.dram_port)}
     source, target = ports[work.ifm.memory], ports[work.ofm.memory]
     timed = timing(a.engine, ports, work, step.block)
     encoded = 0.0 if step.buffer.transfer.buffers else step.step.encoded
@@ -247,5 +247,5 @@ def _slice_blocks(step: Planned) -> list[int]:
 def _transfer(a: EthosU, step: Planned, part: int) -> int:
     """Cycles of one slice's transfer; only the first one waits for the memory's latency."""
     size = slice_bytes(step.buffer.slices, part, step.step.encoded)
-    cycles = transfer_cycles(size, a.dram, a.sram)
-    return math.ceil(cycles if part == 0 else cycles - a.dram.read_latency)
+    cycles = transfer_cycles(size, a.dram_port, a.sram_port)
+    return math.ceil(cycles if part == 0 else cycles - a.dram_port.read_latency)

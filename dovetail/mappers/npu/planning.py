@@ -117,7 +117,7 @@ def _buffer(
     """Buffers of a step, its feature maps still in their own place."""
     home = accelerator.feature_maps.name
     work = _in_memories(step.work, home, home, home, "sram")
-    ports = {port.name: port for port in (accelerator.sram, accelerator.dram)}
+    ports = {port.name: port for port in (accelerator.sram_port, accelerator.dram_port)}
 
     def cycles(channels: int) -> int:
         part = with_channels(work, channels)
@@ -137,12 +137,12 @@ def _priced(
     accelerator: EthosU, steps: Sequence[Step], blocks: Sequence[Block],
     buffers: Sequence[Buffer], near: frozenset[str],
 ) -> tuple[Planned, ...]:  # fmt: skip
-    ports = {port.name: port for port in (accelerator.sram, accelerator.dram)}
+    ports = {port.name: port for port in (accelerator.sram_port, accelerator.dram_port)}
     home = accelerator.feature_maps.name
     planned, slack = [], 0
     for step, block, buffer in zip(steps, blocks, buffers, strict=True):
         work = _placed(step, buffer, near, home, accelerator.constants.name)
-        table = transfer_cycles(step.table, accelerator.constants, accelerator.sram)
+        table = transfer_cycles(step.table, accelerator.constants, accelerator.sram_port)
         table = table if step.table else 0.0
         found = cost(
             accelerator.engine, ports, work, block, buffer.transfer, step.encoded, slack, table
