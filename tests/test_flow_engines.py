@@ -11,6 +11,7 @@ import pytest
 import dovetail.envs
 from dovetail.arch import presets
 from dovetail.arch.knobs import DesignSpace
+from dovetail.envs import make_problem
 from dovetail.envs.codesign import CoDesignProblem
 from dovetail.errors import AcceleratorError, DovetailError, FidelityError, UnknownNameError
 from dovetail.flow import Request, map_network, simulate
@@ -137,6 +138,31 @@ def test_designs_are_searched_in_the_common_environments():
     legal = [info["metrics"]["latency_ms"] for info in seen if info["legal"]]
     assert len(set(legal)) > 3
     assert all(0 < latency < 100 for latency in legal)
+
+
+@pytest.mark.parametrize("base", ["edge_moe_zcu102", "finn_zcu102"])
+def test_latency_is_traded_for_a_share_of_the_device(base):
+    network = "m3vit" if base == "edge_moe_zcu102" else "resnet8"
+    problem = make_problem(
+        {"problem": "accelerator", "network": network, "base": base,
+         "objectives": ["latency_ms", "device_share"], "constraints": ["device_share<=0.5"]}
+    )  # fmt: skip
+    designs = problem.space.sample(np.random.default_rng(0), 12)
+    evaluation = problem.evaluate(designs)
+    for design, share in zip(designs, evaluation.metrics["device_share"], strict=True):
+        accelerator = problem.accelerator(design)
+        if accelerator.validate() or np.isnan(share):
+            continue
+        mapped = map_network(load_network(network), accelerator)
+        assert share == mapped.device_share
+        parts = [count / getattr(accelerator.device, n) for n, count in mapped_used(mapped).items()
+                 if count]  # fmt: skip
+        assert share == max(parts) <= accelerator.share
+    assert len(np.unique(evaluation.metrics["device_share"])) > 3
+
+
+def mapped_used(mapped):
+    return mapped.used if hasattr(mapped, "used") else mapped.accelerator.used()
 
 
 def test_what_the_family_does_not_give_is_no_objective():

@@ -8,6 +8,7 @@ shell or platform takes a share of these: designs leave it by their `share`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -30,6 +31,10 @@ class Device:
     dsp: int
     bram18: int
     uram: int
+
+    def share(self, used: Mapping[str, int]) -> float:
+        """The largest share of any of its resources, of what is used by name."""
+        return max(used[name] / getattr(self, name) for name in used if getattr(self, name))
 
 
 DEVICES = {

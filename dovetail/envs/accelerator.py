@@ -10,7 +10,7 @@ import numpy as np
 
 from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.space import SystolicSpace
-from dovetail.envs.costing import METRICS, BatchWork, Workload, rows_by_operator
+from dovetail.envs.costing import BatchWork, Workload, rows_by_operator
 from dovetail.envs.flow_costing import FlowWork, mapper_of
 from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.registry import check_fields
@@ -72,7 +72,7 @@ class AcceleratorProblem(HardwareProblem):
             chosen = mapper_of(hardware.base, mapper)
             work = FlowWork(hardware, self.network, mapping, chosen)
         self.name = f"accelerator-{self._network.name}-{hardware.base.name}"
-        super().__init__(hardware, work, Space(()), METRICS, objectives, constraints)
+        super().__init__(hardware, work, Space(()), work.names, objectives, constraints)
 
     def _batch(self, hardware: SystolicSpace, mapping: str, mapper: str) -> BatchWork:
         rows = rows_by_operator(self._network, hardware.base.machine)

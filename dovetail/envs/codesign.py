@@ -12,7 +12,7 @@ from dovetail.arch.space import SystolicSpace
 from dovetail.arch.table import Design
 from dovetail.envs import supernet
 from dovetail.envs.costing import METRICS, BatchWork, Workload, rows_by_operator
-from dovetail.envs.flow_costing import FlowWork, mapper_of
+from dovetail.envs.flow_costing import DEVICE_SHARE, FlowWork, mapper_of
 from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.objectives import parse_constraints, parse_objectives
 from dovetail.envs.registry import check_fields
@@ -91,11 +91,12 @@ class CoDesignProblem(HardwareProblem):
         choices = Space(
             tuple(Knob(f"network.{k.name}", k.values, k.ordered) for k in family.space.knobs)
         )
+        work = self._work(hardware, mapping, mapper)
         super().__init__(
             hardware,
-            self._work(hardware, mapping, mapper),
+            work,
             choices,
-            (*METRICS, *ACCURACY),
+            (*work.names, *ACCURACY),
             objectives,
             constraints,
         )
@@ -161,8 +162,9 @@ def from_spec(spec: Mapping[str, object]) -> CoDesignProblem:
     fields = check_fields(spec, DEFAULTS)
     hardware = parse_hardware(fields["base"], fields["knobs"])
     # A typo must not cost a training: parsed once before it, and again by the problem.
-    parse_objectives(fields["objectives"], available=(*METRICS, *ACCURACY))  # type: ignore[arg-type]  # it checks
-    parse_constraints(fields["constraints"], available=(*METRICS, *ACCURACY))  # type: ignore[arg-type]  # it checks
+    known = (*METRICS, DEVICE_SHARE, *ACCURACY)
+    parse_objectives(fields["objectives"], available=known)  # type: ignore[arg-type]  # it checks
+    parse_constraints(fields["constraints"], available=known)  # type: ignore[arg-type]  # it checks
     oracle, source = supernet.build_oracle({name: fields[name] for name in supernet.DEFAULTS})
     return CoDesignProblem(
         oracle.oracle.family,

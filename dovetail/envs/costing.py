@@ -40,6 +40,11 @@ class BatchWork:
     workload: Workload
     index: Callable[[IntArray], IntArray]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Metrics that designs have."""
+        return METRICS
+
     def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
         """Metrics (n,) of lawful designs; NaN where an operator has no tiling that fits."""
         return self.workload.metrics(self.hardware.rows(hardware), self.index(choices))

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from dovetail.arch.accelerator import Accelerator
+from dovetail.arch.engines import FpgaEngines
+from dovetail.arch.fpga import FpgaDataflow
 from dovetail.arch.knobs import DesignSpace
 from dovetail.envs.costing import METRICS
 from dovetail.errors import MappingError, UnknownNameError
 from dovetail.flow import family_of, map_network
+from dovetail.flows.engines import MappedEngines
+from dovetail.flows.fpga import MappedFpga
 from dovetail.ir.network import Network
 from dovetail.ir.report import Report
 from dovetail.ir.space import FloatArray, IntArray
+
+DEVICE_SHARE = "device_share"
+"""The largest share of any resource of an FPGA."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,19 @@ class FlowWork:
     mapping: str
     mapper: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Metrics of its designs: FPGAs also take a share of their device."""
+        fpga = isinstance(self.hardware.base, FpgaDataflow | FpgaEngines)
+        return (*METRICS, DEVICE_SHARE) if fpga else METRICS
+
     def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
         """Metrics (n,) of lawful designs; NaN where an operator cannot be mapped."""
         rows = [
             self.of(self.network(choice), self.hardware.decode(design))
             for choice, design in zip(choices, hardware, strict=True)
         ]
-        return {name: np.array([row[name] for row in rows]) for name in METRICS}
+        return {name: np.array([row[name] for row in rows]) for name in self.names}
 
     def base(self, choice: IntArray) -> dict[str, float]:
         """Metrics of the base design with a choice (knobs,) of the network."""
@@ -60,8 +73,11 @@ class FlowWork:
         try:
             mapped = map_network(network, accelerator, objective=self.mapping, mapper=self.mapper)
         except MappingError:
-            return dict.fromkeys(METRICS, np.nan)
-        return _metrics(mapped.report())
+            return dict.fromkeys(self.names, np.nan)
+        found = _metrics(mapped.report())
+        if isinstance(mapped, MappedFpga | MappedEngines):
+            found[DEVICE_SHARE] = mapped.device_share
+        return found
 
 
 def _metrics(report: Report) -> dict[str, float]:

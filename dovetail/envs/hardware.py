@@ -74,6 +74,10 @@ class Work(Protocol):
     def workload(self) -> Choices:
         """How operators are mapped."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Metrics that designs have."""
+
     def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
         """Metrics (n,) of lawful designs: choices (n, a) on accelerators (n, b); NaN if unfit."""
 

@@ -58,6 +58,11 @@ class MappedEngines:
             operators=tuple(self._reports(times)),
         )
 
+    @property
+    def device_share(self) -> float:
+        """The largest share of any resource of the device."""
+        return self.accelerator.device.share(self.accelerator.used())
+
     def note(self) -> str:
         """A line on what the engines take of the device."""
         device = self.accelerator.device

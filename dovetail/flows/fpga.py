@@ -85,6 +85,11 @@ class MappedFpga:
             makespan_cycles=self._critical_path(),
         )
 
+    @property
+    def device_share(self) -> float:
+        """The largest share of any resource of the device."""
+        return self.accelerator.device.share(self.used)
+
     def note(self) -> str:
         """A line on the throughput and what it takes of the device."""
         device = self.accelerator.device
