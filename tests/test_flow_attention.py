@@ -9,6 +9,7 @@ import pytest
 from dovetail.arch import presets
 from dovetail.errors import DovetailError, MappingError, UnknownNameError
 from dovetail.flow import Request, map_network, simulate
+from dovetail.ir.tensor import NumberFormat
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 from dovetail.networks.zoo.encoders import bert_base
@@ -97,6 +98,16 @@ def test_grouped_queries_and_masks():
     assert (work.query_width, work.value_width, work.score_ops) == (32, 16, 1)
 
 
+def test_convolutions_are_products_of_their_windows():
+    net = NetworkBuilder("conv")
+    x = net.input("x", (2, 16, 10, 10))
+    net_out = net.conv2d(x, 32, 3, padding="same", name="conv")
+    (conv,) = simulate(net.build([net_out]), presets.load("fusemax")).operators
+    assert conv.macs == 2 * 100 * 32 * 16 * 9
+    assert conv.dram_bytes["input"] == 2 * 2 * 100 * 16 * 9
+    assert conv.compute_cycles == 16 * 9  # one tile of 200 x 32 outputs
+
+
 def test_scores_that_are_read_elsewhere_are_not_fused():
     net = NetworkBuilder("shared")
     x = net.input("x", (1, 2, 64, 32))
@@ -111,8 +122,10 @@ def test_scores_that_are_read_elsewhere_are_not_fused():
 
 def test_refusals(bert):
     fusemax = presets.load("fusemax")
-    with pytest.raises(MappingError, match=r"stem.conv.*no matrix product.*take a systolic"):
-        simulate(load_network("resnet18"), fusemax)
+    net = NetworkBuilder("wide")
+    wide = net.build([net.linear(net.input("x", (4, 8), NumberFormat("int", 24)), 3, name="fc")])
+    with pytest.raises(MappingError, match=r"'fc' reads 'x' of 24 bit; the PEs of 'fusemax' take"):
+        simulate(wide, fusemax)
     with pytest.raises(UnknownNameError, match="unknown mapper 'serach'"):
         map_network(bert, fusemax, mapper="serach")
     with pytest.raises(MappingError, match="the attention family runs operators one by one"):
