@@ -65,8 +65,10 @@ class Link:
         if event.value != self._planned:
             return
         self._advance()
-        for transfer in self._running:
-            if transfer.left <= LEFT * transfer.size:
-                transfer.done.succeed()
-        self._running = [t for t in self._running if t.left > LEFT * t.size]
+        # The first to end has ended, whatever rounding left of it: time may not move on for less.
+        least = min(transfer.left for transfer in self._running)
+        ended = [t for t in self._running if t.left <= max(least, LEFT * t.size)]
+        self._running = [t for t in self._running if t.left > max(least, LEFT * t.size)]
+        for transfer in ended:
+            transfer.done.succeed()
         self._plan()

@@ -53,6 +53,20 @@ def test_a_link_is_never_idle_while_it_has_work(transfers: list[tuple[float, flo
     assert link.busy_seconds == pytest.approx(sum(size for _, size in transfers) / 7.0)
 
 
+def test_late_transfers_of_a_few_bytes_end() -> None:
+    """What rounding leaves of one may be less than the clock can tell."""
+    env = simpy.Environment()
+    link = Link(env, 12e9)
+
+    def move() -> simpy.events.ProcessGenerator:
+        yield env.timeout(1e6 + 0.1)
+        for size in (3.0, 4e3, 1e-3, 9.5e6):
+            yield link.transfer(size) & link.transfer(size / 3)
+
+    env.run(env.process(move()))
+    assert env.now == pytest.approx(1e6 + 0.1)
+
+
 @given(st.integers(1, 6), st.lists(st.integers(0, 9), max_size=60))
 def test_the_least_recently_used_goes(places: int, visits: list[int]) -> None:
     cache = ExpertCache(places)
