@@ -127,10 +127,10 @@ def _buffer(
 
 
 def _held(buffers: Sequence[Buffer]) -> IntArray:
-    """Bytes of buffers during each step: its own, and the next one's that fills meanwhile."""
-    held = np.array([buffer.size_bytes for buffer in buffers], dtype=np.int64)
-    held[:-1] += [buffer.ahead_bytes for buffer in buffers[1:]]
-    return held
+    """Most bytes of buffers during each step: its own, or its last slice and the next one's."""
+    after = [*(buffer.ahead_bytes for buffer in buffers[1:]), 0]
+    pairs = zip(buffers, after, strict=True)
+    return np.array([max(b.size_bytes, b.kept_bytes + ahead) for b, ahead in pairs])
 
 
 def _priced(
