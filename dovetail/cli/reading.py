@@ -15,6 +15,7 @@ STALLS = {
     "systolic": ("tiling", "fill", "drain", "memory"),
     "spatial": ("padding", "fill", "drain", "memory"),
     "system": ("padding", "tiling", "fill", "drain", "memory"),
+    "rdu": ("launch", "memory", "pipeline", "sockets"),
 }
 OPERANDS = ("input", "weight", "output")
 
@@ -120,6 +121,8 @@ def summary(report: Report) -> str:
             total["energy_by_component_pj"].items(), key=lambda item: -item[1]
         )
     )
+    # Of operators that overlap, their own cycles count, not the shorter time of all.
+    spent = sum(op.cycles for op in report.operators)
     stalls = sum(total["stall_cycles"].values())
     traffic = sum(total["dram_bytes"].values())
     # FPGA designs state neither energy nor area.
@@ -127,7 +130,7 @@ def summary(report: Report) -> str:
     area = f"; {report.area_mm2:.3g} mm2" if report.area_mm2 else ""
     return (
         f"{report.cycles:,} cycles = {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz "
-        f"({report.fidelity}), {stalls / max(1, report.cycles):.0%} of them stalls\n"
+        f"({report.fidelity}), {stalls / max(1, spent):.0%} of them stalls\n"
         f"{energy}"
         f"{engineering(report.macs, 'MAC')}, utilization {total['utilization']:.1%}; "
         f"{engineering(traffic, 'B')} of DRAM traffic{area}\n"

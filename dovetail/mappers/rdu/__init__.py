@@ -1,0 +1,1 @@
+"""Mapping onto RDUs: stages, their sharding over sockets, sections, units, and places."""
