@@ -49,6 +49,8 @@ class Rdu(Parameters):
         hardware_us, software_us: to start a section. [S] the first is about 0; [A] both values.
         program_us: to load a section's program into the units. [A]
         node_nm: of logic and SRAM. [P]
+        unit_mm2: die per PCU of 192 MACs with a PMU of 512 KiB. [S] two dies below 650 mm2 each;
+            [D] 1300 / 1040, so an upper bound.
     """
 
     family: ClassVar[str] = "rdu"
@@ -79,6 +81,7 @@ class Rdu(Parameters):
     software_us: float = number(10.0, 0, 1e6, "us", "the host's start of a section")
     program_us: float = number(2.0, 0, 1e6, "us", "to load a section's program")
     node_nm: float = number(5.0, 3, 90, "nm", "of logic and SRAM")
+    unit_mm2: float = number(1.25, 0.001, 1000, "mm2", "die per PCU of 192 MACs, 512 KiB of PMU")
 
     @property
     def mesh(self) -> tuple[int, int]:
@@ -144,13 +147,16 @@ class Rdu(Parameters):
 
     @property
     def area_mm2(self) -> float:
-        """Multipliers and scratchpads at the technology's densities; no mesh, memory port or host.
+        """Dies of all sockets.
 
-        No source gives areas of the units. [S] A die is below 650 mm2, and a socket has two.
+        Other PCUs and PMUs scale as multipliers and SRAM do in the technology.
         """
+        own = self._logic_mm2(self.lanes * self.stages, self.pmu_bytes)
+        return self.sockets * self.units * self.unit_mm2 * own / self._logic_mm2(192, 512 * 1024)
+
+    def _logic_mm2(self, macs: int, size: int) -> float:
         technology = Technology(self.node_nm)
-        macs = self.lanes * self.stages * technology.pe_mm2(8 * BYTES, 8 * BYTES, 32, "os")
-        return self.sockets * self.units * (macs + technology.sram_mm2(self.pmu_bytes))
+        return macs * technology.pe_mm2(8 * BYTES, 8 * BYTES, 32, "os") + technology.sram_mm2(size)
 
     @property
     def energies_pj(self) -> dict[str, float]:
