@@ -107,8 +107,12 @@ def test_all_in_sram_needs_no_transfers() -> None:
 
 
 def test_what_no_sram_holds_is_said() -> None:
-    with pytest.raises(MappingError, match=r"feature maps take [\d,]+ KiB of SRAM at once; .* 256"):
+    with pytest.raises(
+        MappingError, match=r"must be in SRAM takes [\d,]+ KiB of it at once; .* 256"
+    ):
         simulate(load_network("mobilenet_v2"), DESIGN.replace({"sram_kib": 256}))
+    with pytest.raises(MappingError, match=r"5,\d+ KiB of it at once.*shared_sram"):  # weights, too
+        simulate(load_network("mobilenet_v2"), DESIGN.replace({"memory_mode": "sram_only"}))
 
 
 def test_a_normalization_on_its_own_is_a_convolution_of_one_tap() -> None:

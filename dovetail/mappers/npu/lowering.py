@@ -15,8 +15,9 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.schedule import Placement, Schedule
 from dovetail.ir.tensor import Tensor
+from dovetail.ir.window import Window
 from dovetail.mappers.npu.layouts import with_layouts
-from dovetail.mappers.npu.matrix import matrix_work
+from dovetail.mappers.npu.matrix import LARGEST_STRIDE, matrix_work
 from dovetail.mappers.npu.shapes import Refused, bits_of, shape_of
 from dovetail.mappers.npu.softmax import softmax_works
 from dovetail.mappers.npu.weights import encoded_bytes
@@ -199,13 +200,7 @@ def _vector(
     given = [tensor[name] for name in moving]
     ofm, ifm = FeatureMap(shape_of(result), bits_of(result)), _map_of(given[0])
     if op.window is not None and op.kind in ("avgpool", "maxpool"):
-        if max(op.window.kernel) > LARGEST_POOL or max(op.window.stride) > max(
-            3, *(k for k in op.window.kernel)
-        ):
-            raise Refused(f"{op.kind} of {op.window.kernel} taps")
-        function = {"avgpool": "average", "maxpool": "max"}[op.kind]
-        stride = op.window.stride if ofm.shape[:2] != (1, 1) else (1, 1)
-        return Work("pooling", function, ifm, ofm, kernel=op.window.kernel, stride=stride)
+        return _pooling(op, op.window, ifm, ofm)
     if op.kind in PAIRS:
         return _pair(network, op, given, ofm, constants)
     if op.kind in CLIPPING or _is_table(op):
@@ -215,6 +210,14 @@ def _vector(
     if op.kind in UNARY:
         return Work("elementwise", op.kind, ifm, ofm)
     raise Refused(f"{op.kind} has no block operation")
+
+
+def _pooling(op: Operator, window: Window, ifm: FeatureMap, ofm: FeatureMap) -> Work:
+    stride = window.stride if ofm.shape[:2] != (1, 1) else (1, 1)
+    if max(window.kernel) > LARGEST_POOL or max(stride) > LARGEST_STRIDE:
+        raise Refused(f"{op.kind} of {window.kernel} taps with a stride of {stride}")
+    function = {"avgpool": "average", "maxpool": "max"}[op.kind]
+    return Work("pooling", function, ifm, ofm, kernel=window.kernel, stride=stride)
 
 
 def _pair(

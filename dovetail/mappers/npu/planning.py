@@ -78,6 +78,8 @@ def plan(lowered: Lowered, accelerator: EthosU) -> Plan:
     here = accelerator.feature_maps.name == "sram"
     limit = int(accelerator.sram_kib * 1024)
     taken = usage(alive, len(steps)) if here else np.zeros(len(steps), dtype=np.int64)
+    if accelerator.constants.name == "sram":
+        taken += sum(step.encoded + step.table for step in steps)
     _check_room(accelerator, int(taken.max()), limit)
     buffers = _buffers(accelerator, steps, blocks, limit - taken)
     taken += _held(buffers)
@@ -91,10 +93,11 @@ def plan(lowered: Lowered, accelerator: EthosU) -> Plan:
 
 def _check_room(accelerator: EthosU, needed: int, limit: int) -> None:
     if needed > limit:
+        relief = "shared" if accelerator.memory_mode == "sram_only" else "dedicated"
         raise MappingError(
-            f"feature maps take {math.ceil(needed / 1024):,} KiB of SRAM at once; "
+            f"what must be in SRAM takes {math.ceil(needed / 1024):,} KiB of it at once; "
             f"'{accelerator.name}' has {accelerator.sram_kib:,g}: raise sram_kib, or set "
-            "memory_mode = dedicated_sram"
+            f"memory_mode = {relief}_sram"
         )
 
 
