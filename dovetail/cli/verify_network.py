@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "dovetail verify network resnet8 --images 2",
     "dovetail verify network digits",
+    "dovetail verify network model.tflite --images 4",
     "dovetail verify network ds_cnn --set rows=16 --set cols=16 --set dataflow=os",
     "dovetail verify network resnet8 --images 1 --trace trace.json",
 )
@@ -40,8 +41,8 @@ def network_command(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="Zoo network, .onnx or .pt2 file, with random weights; or `digits`: a sub-network "
-            "of the demo's supernet on scikit-learn's held-out images.",
+            help="Zoo network or .onnx file, with random weights; a .tflite file, with its own; or "
+            "`digits`: a sub-network of the demo's supernet on scikit-learn's held-out images.",
         ),
     ],
     images: Annotated[
@@ -124,13 +125,17 @@ def _subject(
     network: str, design: SystolicArray, images: int | None, choice: str | None, seed: int
 ) -> Subject:
     from dovetail.networks.registry import load_network
-    from dovetail.verify.networks import random_subject
+    from dovetail.networks.tflite_codes import load_codes
+    from dovetail.verify.networks import imported_subject, random_subject
 
     if network == DIGITS and not Path(network).exists():
         return _digits(design, images, choice, seed)
     if choice is not None:
         raise ProblemError(f"--choice {choice}: '{network}' has no sub-networks; '{DIGITS}' has")
-    return random_subject(load_network(network), design, images or RANDOM_IMAGES, seed)
+    net, count = load_network(network), images or RANDOM_IMAGES
+    if network.lower().endswith(".tflite"):
+        return imported_subject(net, load_codes(network, net), design, count, seed)
+    return random_subject(net, design, count, seed)
 
 
 def _digits(design: SystolicArray, images: int | None, choice: str | None, seed: int) -> Subject:

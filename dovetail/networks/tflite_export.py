@@ -1,13 +1,15 @@
 """Networks as int8 TFLite models with random weights, for tools that read nothing else.
 
-Shapes, windows, fused activations and the layout of the file are those of the network; weights
-are drawn, and scales are legal ones that nobody has calibrated: a file for cost models, compilers
-and simulators, not for accuracy. Batch normalizations are folded into the convolution before
-them. A flattened image is read rows first (H, W, C), as TFLite stores it.
+Shapes, windows, fused activations and the layout of the file are those of the network. Weights
+are drawn with He's spread, and scales follow the spread that activations then have, so that codes
+neither vanish nor saturate: a file for cost models, compilers and simulators, not for accuracy.
+Batch normalizations are folded into the convolution before them. A flattened image is read rows
+first (H, W, C), as TFLite stores it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +20,7 @@ from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.tensor import Quantization, Tensor
 from dovetail.networks.shapes import Shape, permuted, same_padding
+from dovetail.networks.tflite_ops.drawing import bias_codes, spanning, weight_codes
 from dovetail.networks.tflite_ops.writing import Writer
 
 NONE, RELU, RELU6 = 0, 1, 3
@@ -65,6 +68,7 @@ class _Export:
         writer: the file.
         index: of a tensor's number in the file.
         folded: names of operators that are part of the one before them.
+        spread: root mean square of an activation's real values, roughly.
     """
 
     network: Network
@@ -72,10 +76,13 @@ class _Export:
     writer: Writer = field(default_factory=Writer)
     index: dict[str, int] = field(default_factory=dict)
     folded: set[str] = field(default_factory=set)
+    spread: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.network.inputs:
-            self.index[name] = self._activation(self.network.tensor[name], name, self._draw())
+            self.spread[name] = 1.0
+            quantization = spanning(self.rng, 1.0, positive=False)
+            self.index[name] = self._activation(self.network.tensor[name], name, quantization)
 
     def operator(self, op: Operator) -> None:
         """Writes one operator with those folded into it."""
@@ -101,17 +108,18 @@ class _Export:
 
     # Tensors
 
-    def _draw(self) -> Quantization:
-        """Scale and zero point of an activation."""
-        scale = np.float32(self.rng.uniform(0.01, 0.1))
-        return Quantization((float(scale),), (int(self.rng.integers(-128, 128)),))
-
     def _activation(self, tensor: Tensor, name: str, quantization: Quantization) -> int:
         return self.writer.tensor(name, _rows_first(tensor.shape), "INT8", quantization)
 
-    def _output(self, op: Operator, name: str) -> int:
+    def _output(self, op: Operator, name: str, activation: int = NONE) -> int:
         """Declares what an operator writes."""
-        quantization = self._draw()
+        read = [self.spread[x] for x in op.inputs if x in self.spread]
+        spread = math.hypot(*read) if op.kind in ("add", "sub") else max(read)
+        if activation != NONE and not op.macs:
+            spread /= math.sqrt(2)
+        positive = activation != NONE or op.kind in ("relu", "clip", "sigmoid")
+        self.spread[name] = spread
+        quantization = spanning(self.rng, spread, positive=positive)
         if op.kind in KEEPS_CODES:
             quantization = self._quantization(op.inputs[0])
         elif op.kind == "softmax":
@@ -127,29 +135,22 @@ class _Export:
     def _integers(self, name: str, values: NDArray[np.int32]) -> int:
         return self.writer.tensor(name, values.shape, "INT32", None, values)
 
-    def _weight(self, name: str, shape: Shape, axis: int) -> tuple[int, Quantization]:
-        """Symmetric codes of normal weights, the greatest of every channel at 127."""
+    def _weight(
+        self, name: str, shape: Shape, axis: int, activation: int
+    ) -> tuple[int, Quantization]:
+        """A drawn weight; an activation behind it halves the variance, which it makes up for."""
         if name in self.index:
-            found = self._quantization(name)
-            return self.index[name], found
-        drawn = np.moveaxis(self.rng.standard_normal(shape, dtype=np.float32), axis, 0)
-        flat = drawn.reshape(shape[axis], -1)
-        flat *= 127 / np.abs(flat).max(axis=1, keepdims=True)
-        codes = np.moveaxis(np.rint(drawn).astype(np.int8), 0, axis)
-        drawn_scales = self.rng.uniform(0.001, 0.01, shape[axis]).astype(np.float32)
-        scales = tuple(float(scale) for scale in drawn_scales)
-        several = axis if len(scales) > 1 else None
-        quantization = Quantization(scales, (0,) * len(scales), several)
+            return self.index[name], self._quantization(name)
+        codes, quantization = weight_codes(
+            self.rng, shape, axis, 1.0 if activation == NONE else 2.0
+        )
         self.index[name] = self.writer.tensor(name, shape, "INT8", quantization, codes)
         return self.index[name], quantization
 
     def _bias(self, op: Operator, weight: Quantization) -> int:
-        """Codes at the scale of the sums: input scale x weight scale."""
-        step = self._quantization(op.inputs[0]).scales[0]
-        scales = tuple(float(np.float32(step * scale)) for scale in weight.scales)
-        codes = self.rng.integers(-(2**12), 2**12, len(scales), dtype=np.int32)
-        axis = 0 if len(scales) > 1 else None
-        quantization = Quantization(scales, (0,) * len(scales), axis)
+        source = op.inputs[0]
+        step = self._quantization(source).scales[0]
+        codes, quantization = bias_codes(self.rng, step, weight, self.spread[source])
         return self.writer.tensor(f"{op.name}.bias", codes.shape, "INT32", quantization, codes)
 
     # Operators
@@ -183,7 +184,7 @@ class _Export:
         made = self.network.tensor[op.outputs[0]].shape[2:]
         x, padding = self._padded(op, (r, s), stride, dilation, begin, made)
         shape, axis = ((1, r, s, k), 3) if depthwise else ((k, r, s, depth), 0)
-        weight, scales = self._weight(op.inputs[1], shape, axis)
+        weight, scales = self._weight(op.inputs[1], shape, axis, activation)
         inputs = [x, weight, self._bias(op, scales)]
         options = {
             "Padding": padding, "StrideH": stride[0], "StrideW": stride[1],
@@ -198,7 +199,7 @@ class _Export:
             if depthwise
             else ("CONV_2D", "Conv2DOptions")
         )
-        self.writer.operator(code, inputs, [self._output(op, output)], table, **options)
+        self.writer.operator(code, inputs, [self._output(op, output, activation)], table, **options)
 
     def _padded(
         self, op: Operator, kernel: Shape, stride: Shape, dilation: Shape, begin: Shape,
@@ -239,10 +240,11 @@ class _Export:
         if not weight.is_parameter or einsum.extent("G") > 1 or len(weight.shape) != 2:
             raise self._fail(op, "only products with one weight matrix can be written as TFLite")
         shape = weight.shape if turned else weight.shape[::-1]
-        index, scales = self._weight(op.inputs[1], shape, 0)
+        index, scales = self._weight(op.inputs[1], shape, 0, activation)
         inputs = [self.index[op.inputs[0]], index, self._bias(op, scales)]
+        made = self._output(op, output, activation)
         self.writer.operator(
-            "FULLY_CONNECTED", inputs, [self._output(op, output)], "FullyConnectedOptions",
+            "FULLY_CONNECTED", inputs, [made], "FullyConnectedOptions",
             FusedActivationFunction=activation,
             KeepNumDims=len(self.network.tensor[op.inputs[0]].shape) > 2,
         )  # fmt: skip
@@ -284,7 +286,7 @@ class _Export:
         options = {"FusedActivationFunction": activation} if op.kind in HOSTS else {}
         if op.kind == "softmax":
             options = {"Beta": 1}
-        self.writer.operator(code, inputs, [self._output(op, output)], table, **options)
+        self.writer.operator(code, inputs, [self._output(op, output, activation)], table, **options)
 
 
 def _axes(rank: int) -> list[int]:

@@ -9,7 +9,9 @@ Dovetail, while matrix products see their operands as the file has them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from dovetail.errors import NetworkError
 from dovetail.ir.network import Network
@@ -21,6 +23,8 @@ from dovetail.networks.tflite_ops.registry import HANDLERS
 
 MAX_FILE_BYTES = 2**31
 """Larger files would need 64-bit offsets of the flatbuffer."""
+
+Made = TypeVar("Made")
 
 
 def load_tflite(path: str | Path, *, name: str | None = None) -> Network:
@@ -36,22 +40,39 @@ def load_tflite(path: str | Path, *, name: str | None = None) -> Network:
         MissingExtraError: if TFLite's schema is not installed.
     """
     path = Path(path)
+    return from_tflite(read_file(path), name or path.stem, what=f"'{path}'")
+
+
+def from_tflite(data: bytes, name: str = "tflite", *, what: str = "the model") -> Network:
+    """Network of a TFLite model in memory; `what` names it in errors, which are `load_tflite`'s."""
+    return guarded(what, lambda: _network(read_graph(data, what), name))
+
+
+def read_file(path: Path) -> bytes:
+    """Content of a file.
+
+    Raises:
+        NetworkError: if it cannot be read, or is too large.
+    """
     try:
         if not path.is_file():
             raise NetworkError(f"'{path}' is not a file")
         size = os.path.getsize(path)
         if size >= MAX_FILE_BYTES:
             raise NetworkError(f"'{path}' holds {size} B; a TFLite file must stay below 2 GiB")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise NetworkError(f"cannot read '{path}': {error.strerror or error}") from None
-    return from_tflite(data, name or path.stem, what=f"'{path}'")
 
 
-def from_tflite(data: bytes, name: str = "tflite", *, what: str = "the model") -> Network:
-    """Network of a TFLite model in memory; `what` names it in errors, which are `load_tflite`'s."""
+def guarded(what: str, make: Callable[[], Made]) -> Made:
+    """Calls `make`, and turns whatever a malformed file raises into one line.
+
+    Raises:
+        NetworkError: naming `what` if it is malformed.
+    """
     try:
-        return _network(read_graph(data, what), name)
+        return make()
     except NetworkError as error:
         raise NetworkError(one_line(f"{error}")) from None
     except MALFORMED as error:

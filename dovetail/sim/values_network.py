@@ -42,12 +42,13 @@ def reference(network: QuantizedNetwork, image: NDArray[Any]) -> dict[str, IntAr
         )
     tensors = {network.input: image.astype(np.int64)}
     for layer in network.layers:
-        acc = _accumulate(network, layer, [tensors[name] for name in layer.inputs])
-        tensors[layer.output] = _requantize(network, layer.requantization, acc)
+        acc = sums(network, layer, [tensors[name] for name in layer.inputs])
+        tensors[layer.output] = requantized(network, layer.requantization, acc)
     return tensors
 
 
-def _accumulate(network: QuantizedNetwork, layer: Layer, inputs: list[IntArray]) -> IntArray:
+def sums(network: QuantizedNetwork, layer: Layer, inputs: list[IntArray]) -> IntArray:
+    """What a layer's accumulators hold before its bias, (C, H, W), of inputs (C, H, W)."""
     bits, x = network.accumulator_bits, inputs[0]
     match layer:
         case Convolution():
@@ -63,7 +64,8 @@ def _accumulate(network: QuantizedNetwork, layer: Layer, inputs: list[IntArray])
             return wrap(x * layer.weight_a + inputs[1] * layer.weight_b, bits)
 
 
-def _requantize(network: QuantizedNetwork, law: Requantization, acc: IntArray) -> IntArray:
+def requantized(network: QuantizedNetwork, law: Requantization, acc: IntArray) -> IntArray:
+    """Accumulators (C, H, W) as codes; with their bias only where wide."""
     column = (slice(None), None, None)
     total = wrap(acc + law.bias.astype(np.int64)[column], network.accumulator_bits)
     if law.wide:

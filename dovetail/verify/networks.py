@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from dovetail.flow import map_network
 from dovetail.ir.executable import Executable
 from dovetail.ir.network import Network
 from dovetail.ir.space import IntArray
+from dovetail.mappers.rtl.imported import imported
 from dovetail.mappers.rtl.lower import lower
 from dovetail.mappers.rtl.quantize import quantize
 from dovetail.networks.quantized import QuantizedNetwork
@@ -133,6 +134,35 @@ def random_subject(network: Network, design: SystolicArray, images: int, seed: i
     limit = 1 << (design.input_bits - 1)
     shape = (images, *made.tensor(made.input).shape)
     made_images = np.random.default_rng(seed).integers(-limit, limit, shape)
+    return Subject(made, made_images, tilings=tilings)
+
+
+def imported_subject(
+    network: Network, codes: Mapping[str, NDArray[Any]], design: SystolicArray, images: int,
+    seed: int,
+) -> Subject:  # fmt: skip
+    """A network in the integers of its file, and random images, tiled as `simulate` tiles it.
+
+    Args:
+        network: int8, of batch 1.
+        codes: elements of its parameters by tensor name.
+        design: an RTL machine.
+        images: how many.
+        seed: of the images.
+
+    Raises:
+        AcceleratorError: if the design is no RTL machine, or not one of int8.
+        MappingError: if an operator has no RTL twin, or a tensor no scale.
+    """
+    tilings = tilings_on(network, design)
+    if (design.input_bits, design.weight_bits) != (8, 8):
+        raise AcceleratorError(
+            f"accelerator '{design.name}' has operands of {design.input_bits} and "
+            f"{design.weight_bits} bits: the model is int8; set input_bits and weight_bits to 8"
+        )
+    made = replace(imported(network, codes), accumulator_bits=design.accumulator_bits)
+    shape = (images, *made.tensor(made.input).shape)
+    made_images = np.random.default_rng(seed).integers(-128, 128, shape)
     return Subject(made, made_images, tilings=tilings)
 
 

@@ -35,6 +35,14 @@ def test_a_zoo_network_agrees() -> None:
 
 
 @pytest.mark.usefixtures("gates")
+def test_a_tflite_model_runs_with_its_own_weights() -> None:
+    succeed("export", "ds_cnn", "--output", "net.tflite")
+    out = succeed("verify", "network", "net.tflite", "--images", 2)
+    assert out.startswith("net on micro (8 x 8 ws): 11 layers")
+    assert "2 of 2 images agree in every byte of memory" in out
+
+
+@pytest.mark.usefixtures("gates")
 def test_designs_become_rtl_machines() -> None:
     out = succeed("verify", "network", "ds_cnn", "-a", "gemmini", "--set", "dataflow=os")
     assert out.startswith("ds_cnn on gemmini (16 x 16 os): 11 layers")
