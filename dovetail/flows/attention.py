@@ -18,7 +18,7 @@ from dovetail.mappers.attention.pattern import Attention, find_attention
 from dovetail.mappers.attention.product import Product, product_of
 from dovetail.mappers.found import check_objective
 from dovetail.mappers.schedule import engine_of, schedule, streamed_elements
-from dovetail.sim.attention.cycle import simulate_attention, streamed_cost
+from dovetail.sim.attention.cycle import product_cost, simulate_attention, streamed_cost
 from dovetail.sim.attention.estimate import (
     Cost,
     attention_cost,
@@ -100,30 +100,22 @@ class MappedAttention:
     def _cost(self, placement: Placement, fused_ops: int, fidelity: str) -> Cost:
         op, a = placement.operator, self.accelerator
         if op.name in self.products:
-            shape = self.products[op.name]
-            cost = matmul_cost(a, *shape, vector_ops=fused_ops)
-        else:
-            read, written = streamed_elements(self.network, placement)
-            moved = read * a.word_bytes, written * a.word_bytes
-            cost = vector_cost(a, op.vector_ops + fused_ops, *moved)
+            product = matmul_cost if fidelity == "estimate" else product_cost
+            return product(a, *self.products[op.name], fused_ops)
+        read, written = streamed_elements(self.network, placement)
+        moved = read * a.word_bytes, written * a.word_bytes
+        cost = vector_cost(a, op.vector_ops + fused_ops, *moved)
         if fidelity == "estimate":
             return cost
-        if op.name in self.products:
-            groups, rows, columns, _ = self.products[op.name]
-            chunks = groups * tiles(rows, a.dim) * tiles(columns, a.dim)
-        else:
-            chunks = tiles(op.vector_ops + fused_ops, CHUNK * a.dim)
-        return streamed_cost(a, cost, max(1, chunks))
+        return streamed_cost(a, cost, max(1, tiles(op.vector_ops + fused_ops, CHUNK * a.dim)))
 
     def _attention(self, found: Attention, fidelity: str) -> Iterator[OperatorReport]:
         a, kept = self.accelerator, self.mappings[found.scores.name]
-        if fidelity == "estimate":
-            costs = attention_cost(a, found.work, kept)
-        else:
-            costs = simulate_attention(a, found.work, kept)
+        cost_of = attention_cost if fidelity == "estimate" else simulate_attention
+        first, *others = cost_of(a, found.work, kept)
         # What prepares the operands takes 1D PEs as they are loaded.
         extra = tiles(sum(op.vector_ops for op in found.around), a.dim)
-        costs[0] = _longer(costs[0], extra)
+        costs = [_longer(first, extra), *others]
         how = {"binding": a.binding, **(kept.describe() if kept else {})}
         hosts = (found.scores, found.softmax, found.mix) if len(costs) == 3 else (found.scores,)
         for op, cost in zip(hosts, costs, strict=True):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from dovetail.arch.attention import AttentionArray
 from dovetail.ir.tasks import TaskProgram
-from dovetail.sim.attention.estimate import Cost, attention_cost
-from dovetail.sim.attention.programs import (
-    ARRAY,
-    TICKS,
-    VECTOR,
-    CascadeProgram,
-    Streamed,
-)
+from dovetail.sim.attention.estimate import Cost, attention_cost, matmul_cost
+from dovetail.sim.attention.programs import ARRAY, TICKS, VECTOR, CascadeProgram
+from dovetail.sim.attention.streams import SlicedProduct, Streamed
 from dovetail.sim.attention.work import (
     AttentionMapping,
     AttentionWork,
@@ -25,23 +21,24 @@ from dovetail.sim.attention.work import (
 from dovetail.sim.tasks import TaskTimes, run
 
 
+@lru_cache(maxsize=1024)
 def simulate_attention(
     a: AttentionArray, work: AttentionWork, mapping: AttentionMapping
-) -> list[Cost]:
+) -> tuple[Cost, ...]:
     """Kernels as `attention_cost` gives them, with simulated cycles."""
     costs = attention_cost(a, work, mapping)
     if isinstance(mapping, Resident):
         programs = (cascade_program(a, work, mapping, memory=m) for m in (True, False))
-        return [_simulated(costs[0], *(one.program() for one in programs))]
+        return (_simulated(costs[0], *(one.program() for one in programs)),)
     if isinstance(mapping, FlatMapping):
         blocks = work.groups * -(-work.queries // mapping.rows)
         widths = (work.query_width, work.value_width)
         first, second = (costs[0].array_cycles * one / sum(widths) / blocks for one in widths)
         softmax = costs[0].vector_cycles / blocks
         steps = ((ARRAY, first), (VECTOR, softmax), (ARRAY, second))
-        return [streamed_cost(a, costs[0], blocks, steps)]
+        return (streamed_cost(a, costs[0], blocks, steps),)
     count = work.groups * tiles(work.keys, a.dim) * tiles(work.queries, a.dim)
-    return [streamed_cost(a, cost, count) for cost in costs]
+    return tuple(streamed_cost(a, cost, count) for cost in costs)
 
 
 def cascade_program(
@@ -74,14 +71,41 @@ def streamed_cost(
         for engine, total in ((ARRAY, cost.array_cycles), (VECTOR, cost.vector_cycles))
         if total
     )
-    ticks = tuple((engine, math.ceil(cycles * TICKS)) for engine, cycles in steps)
+    ticks = tuple((engine, _ticks(cycles)) for engine, cycles in steps)
     read = cost.dram_bytes["input"] + cost.dram_bytes["weight"]
     moved = [
-        math.ceil(total / chunks / a.dram_bytes_per_cycle * TICKS)
+        _ticks(total / chunks / a.dram_bytes_per_cycle)
         for total in (read, cost.dram_bytes["output"])
     ]
     programs = [Streamed(chunks, ticks, load, store) for load, store in (moved, (0, 0))]
     return _simulated(cost, *(one.program() for one in programs))
+
+
+@lru_cache(maxsize=1024)
+def product_cost(
+    a: AttentionArray, groups: int, rows: int, columns: int, inner: int, vector_ops: int
+) -> Cost:
+    """A matrix product as `matmul_cost`, simulated; its operands in slices `dim` deep."""
+    cost = matmul_cost(a, groups, rows, columns, inner, vector_ops)
+    count, slices = groups * tiles(rows, a.dim) * tiles(columns, a.dim), tiles(inner, a.dim)
+    read = cost.dram_bytes["input"] + cost.dram_bytes["weight"]
+    per_cycle = a.dram_bytes_per_cycle
+    programs = [
+        SlicedProduct(
+            count,
+            slices,
+            _ticks(cost.array_cycles / count / slices),
+            _ticks(cost.vector_cycles / count),
+            memory * _ticks(read / per_cycle / count / slices),
+            memory * _ticks(cost.dram_bytes["output"] / per_cycle / count),
+        )
+        for memory in (True, False)
+    ]
+    return _simulated(cost, *(one.program() for one in programs))
+
+
+def _ticks(cycles: float) -> int:
+    return math.ceil(cycles * TICKS)
 
 
 def _simulated(cost: Cost, program: TaskProgram, unbounded: TaskProgram) -> Cost:

@@ -57,7 +57,9 @@ class Cost:
         return sum(self.energy_pj.values())
 
 
-def attention_cost(a: AttentionArray, work: AttentionWork, mapping: AttentionMapping) -> list[Cost]:
+def attention_cost(
+    a: AttentionArray, work: AttentionWork, mapping: AttentionMapping
+) -> tuple[Cost, ...]:
     """Kernels of attention: one, or of an unfused design scores, softmax and weighted values.
 
     Args:
@@ -66,9 +68,9 @@ def attention_cost(a: AttentionArray, work: AttentionWork, mapping: AttentionMap
         mapping: what stays on chip, as `dovetail.mappers.attention` chooses it.
     """
     if isinstance(mapping, FlatMapping):
-        return [_flat(a, work, mapping)]
+        return (_flat(a, work, mapping),)
     if isinstance(mapping, Resident):
-        return [_cascade(a, work, mapping)]
+        return (_cascade(a, work, mapping),)
     return _unfused(a, work)
 
 
@@ -179,7 +181,7 @@ def flat_bytes(a: AttentionArray, work: AttentionWork, mapping: FlatMapping) -> 
     }
 
 
-def _unfused(a: AttentionArray, work: AttentionWork) -> list[Cost]:
+def _unfused(a: AttentionArray, work: AttentionWork) -> tuple[Cost, ...]:
     words, scores = work.words, work.scores
     array = {name: _products(a, work, name) for name in ("QK", "AV")}
     energy = _softmax_energy(a, work)
@@ -195,11 +197,11 @@ def _unfused(a: AttentionArray, work: AttentionWork) -> list[Cost]:
         return {name: share * energy[name] for name in ("mac", "registers")}
 
     softmax = {name: energy[name] for name in ("vector", "buffer")}
-    return [
+    return (
         kernel(array["QK"], 0, [words["Q"], words["K"], scores], products(parts)),
         kernel(0, _softmax_cycles(a, work), [scores + extra, 0, scores], softmax),
         kernel(array["AV"], 0, [scores, words["V"], words["AV"]], products(1 - parts)),
-    ]
+    )
 
 
 def _products(a: AttentionArray, work: AttentionWork, *names: str) -> int:

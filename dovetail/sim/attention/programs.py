@@ -245,39 +245,3 @@ class CascadeProgram:
         else:
             words = -(-self.work.words[operand] // parts[operand])
         return math.ceil(words * self.a.word_bytes / self.a.dram_bytes_per_cycle * TICKS)
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A kernel whose chunks are loaded, computed and stored, each while others are.
-
-    Attributes:
-        chunks: how many.
-        steps: (engine, ticks) of a chunk, in order.
-        load: ticks of memory before them.
-        store: ticks of memory after them.
-    """
-
-    chunks: int
-    steps: tuple[tuple[str, int], ...]
-    load: int
-    store: int
-
-    def program(self) -> TaskProgram:
-        """The tasks: two buffers between any two of them."""
-        ends = len(self.steps)
-        load = Task("load", DRAM, self.load, ("free 0",), ("full 0",))
-        body = []
-        for i, (engine, ticks) in enumerate(self.steps):
-            waits = (f"full {i}", f"free {i + 1}")
-            body.append(Task(f"step {i}", engine, ticks, waits, (f"full {i + 1}", f"free {i}")))
-        store = Task("store", DRAM, self.store, (f"full {ends}",), (f"free {ends}",))
-        # Two chunks are loaded, and the first step taken, before the one before is finished.
-        begin, rest = (*body[:1],), (*body[1:], store)
-        tokens = {f"free {i}": 2 for i in range(ends + 1)}
-        if self.chunks == 1:
-            return TaskProgram((load, *begin, *rest), tokens)
-        more: Body = ()
-        if self.chunks > 2:
-            more = (TaskLoop(self.chunks - 2, (load, *begin, *rest)),)
-        return TaskProgram((load, load, *begin, *more, *begin, *rest, *rest), tokens)
