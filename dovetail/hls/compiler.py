@@ -86,8 +86,8 @@ def build(
             neither it nor the stages are given.
         stages: pipeline stages instead, as balanced as they can be; with both, XLS checks that
             the stages meet the clock.
-        interval: cycles between two inputs of a stream; more than one relaxes the clock of what its
-            state goes through.
+        interval: cycles between two inputs of a stream without memories; more than one relaxes the
+            clock of what its state goes through.
         delay_model: "asap7" or "sky130".
 
     Raises:
@@ -102,8 +102,9 @@ def build(
     if clock_ps is None and stages is None:
         clock_ps = DEFAULT_CLOCK_PS
     entry = find_kernel(kernel)
-    if not 1 <= interval <= (MOST_INTERVAL if entry.stream else 1):
-        most = MOST_INTERVAL if entry.stream else 1
+    # What a process asks of a memory comes a cycle later, whatever the interval.
+    most = MOST_INTERVAL if entry.stream and not entry.rams else 1
+    if not 1 <= interval <= most:
         raise AcceleratorError(
             f"kernel '{kernel}' with interval {interval}: must be within 1 to {most}"
         )

@@ -118,27 +118,37 @@ class Kernel:
 
         Raises:
             UnknownNameError: if a parameter does not exist.
-            AcceleratorError: if a value, or the number of lanes, is out of its range.
+            AcceleratorError: if a value, or the number of lanes, is out of its range, or the file
+                lacks the function or a constant.
         """
         values = self.values(given)
         if not 1 <= lanes <= MOST_LANES:
             raise AcceleratorError(
                 f"kernel '{self.name}': {lanes} lanes: must be within 1 to {MOST_LANES}"
             )
-        text = self.path.read_text(encoding="utf-8")
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise AcceleratorError(
+                f"kernel '{self.name}': cannot read '{self.path}': {error.strerror or error}"
+            ) from None
         if self.stream:
             if lanes != 1:
                 raise AcceleratorError(f"kernel '{self.name}' is a stream: it has one lane")
-            return _with_constants(text, values)
+            return _with_constants(self.name, text, values)
         return f"{text}\n{_main(self.name, text, values, lanes)}"
 
 
-def _with_constants(text: str, values: Mapping[str, int]) -> str:
+def _with_constants(kernel: str, text: str, values: Mapping[str, int]) -> str:
     """The source with other values of its constants."""
     for name, value in values.items():
         declared = rf"^const {name.upper()} = u32:\d+;$"
         text, found = re.subn(declared, f"const {name.upper()} = u32:{value};", text, flags=re.M)
-        assert found == 1, f"constant {name.upper()} is declared {found} times"
+        if found != 1:
+            raise AcceleratorError(
+                f"kernel '{kernel}': {kernel}.x must declare 'const {name.upper()} = u32:N;' once, "
+                f"not {found} times"
+            )
     return text
 
 
@@ -147,7 +157,10 @@ def _main(name: str, text: str, values: Mapping[str, int], lanes: int) -> str:
     header = re.search(
         rf"pub fn {name}\s*<([^>]*)>\s*\(([^)]*)\)\s*->\s*[su]N\[([^\]]*)\]\s*\{{", text
     )
-    assert header is not None, f"{name}.x lacks its function"
+    if header is None:
+        raise AcceleratorError(
+            f"kernel '{name}': {name}.x must hold 'pub fn {name}<…>(…) -> uN[…] {{' or sN[…]"
+        )
     known = _constants(header[1], values)
     arguments = [
         (argument, sign, _substitute(width, known))

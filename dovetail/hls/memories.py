@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dovetail.errors import AcceleratorError
 from dovetail.hls.kernel import Kernel
 
 _RAM = Path(__file__).resolve().parent / "ram.v"
@@ -23,12 +24,20 @@ def without_registers(ir: str, kernel: Kernel) -> str:
 
     The registers that all other channels get would lie between a memory and the stage that waits
     for its word.
+
+    Raises:
+        AcceleratorError: if the process lacks a channel of a memory.
     """
     for ram in kernel.rams:
         declared = rf"^(chan {kernel.name}__{ram.name}_(?:rd_req|rd|wr)\(.*)\)$"
         bare = r"\1, input_flop_kind=none, output_flop_kind=none)"
         ir, found = re.subn(declared, bare, ir, flags=re.M)
-        assert found == 3, f"memory {ram.name} has {found} channels"
+        if found != 3:
+            names = ", ".join(f"{ram.name}_{part}" for part in ("rd_req", "rd", "wr"))
+            raise AcceleratorError(
+                f"kernel '{kernel.name}' has {found} channels of memory '{ram.name}': "
+                f"its process needs {names}"
+            )
     return ir
 
 

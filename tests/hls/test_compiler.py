@@ -75,6 +75,8 @@ def test_ports_and_modules_follow_parameters_and_lanes():
         ({"kernel": "softmax", "clock_ps": 1500}, AcceleratorError, "raise clock_ps or interval$"),
         ({"kernel": "softmax", "interval": 65}, AcceleratorError, "must be within 1 to 64"),
         ({"interval": 2}, AcceleratorError, "interval 2: must be within 1 to 1"),
+        ({"kernel": "deformable", "interval": 2}, AcceleratorError, "must be within 1 to 1"),
+        ({"kernel": "deformable", "stages": 1}, AcceleratorError, "raise clock_ps or stages"),
         ({"lanes": 0}, AcceleratorError, "0 lanes: must be within 1 to 64"),
         ({"stages": 0}, AcceleratorError, "0 stages: must be within 1 to 100"),
         ({"delay_model": "tsmc5"}, UnknownNameError, "known: asap7, sky130"),

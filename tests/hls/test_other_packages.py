@@ -7,7 +7,17 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from dovetail.errors import AcceleratorError, UnknownNameError
-from dovetail.hls import find_kernel, interpret, names, registry
+from dovetail.hls import (
+    KERNELS,
+    Kernel,
+    Parameter,
+    Ram,
+    build,
+    find_kernel,
+    interpret,
+    names,
+    registry,
+)
 from dovetail.verify import hls_cases
 from dovetail.verify.hls_cases import find_check
 from tests.cli.driver import succeed
@@ -73,3 +83,30 @@ def test_what_another_package_gets_wrong_is_named(plug):
         find_check("gone")
     with pytest.raises(AcceleratorError, match=r"'other' has no check: .*dovetail\.kernel_checks"):
         find_check("other")
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "words"),
+    [
+        (None, {}, "cannot read '.*toy.x': No such file"),
+        ("fn other() {}", {}, "toy.x must hold 'pub fn toy<"),
+        ("proc main {}", {"stream": True}, "declare 'const WIDTH = u32:N;' once, not 0 times"),
+        (
+            "const WIDTH = u32:8;\n"
+            "proc main { i: chan<u8> in; o: chan<u8> out;\n"
+            "config(i: chan<u8> in, o: chan<u8> out) { (i, o) } init { () }\n"
+            "next(state: ()) { let (tok, x) = recv(join(), i); send(tok, o, x); } }\n",
+            {"stream": True, "rams": (Ram("line", "width"),)},
+            "0 channels of memory 'line': its process needs line_rd_req, line_rd, line_wr",
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_its_kernel_is_refused(text, form, words, tmp_path, monkeypatch):
+    pytest.importorskip("xls", reason="XLS is not installed (pip install 'dovetail[hls]')")
+    if text is not None:
+        (tmp_path / "toy.x").write_text(text)
+    width = Parameter("width", 8, 2, 32, "bits")
+    toy = Kernel("toy", "a toy", (width,), folder=tmp_path, **form)
+    monkeypatch.setitem(KERNELS, "toy", toy)
+    with pytest.raises(AcceleratorError, match=words):
+        build("toy")
