@@ -85,6 +85,32 @@ def _attention_half(
     return _after(net, x, y, spec, "attention"), cache
 
 
+def parallel_layer(
+    net: NetworkBuilder, x: str, spec: LayerSpec, *, cache: Cache | None = None
+) -> tuple[str, Cache]:
+    """Adds one layer over x (batch, tokens, width) whose halves run side by side, each normalized.
+
+    Args:
+        net: network to extend.
+        x: input.
+        spec: kind of layer, `pre_norm`.
+        cache: keys and values of earlier tokens, which the layer's own extend.
+
+    Returns:
+        x + attention(norm(x)) + feed-forward(norm(x)), and the keys and values of all tokens.
+
+    References:
+        Almazrouei et al., The Falcon Series of Open Language Models, arXiv 2311.16867.
+    """
+    y = _before(net, x, spec, "attention")
+    with net.scope("attention"):
+        y, cache = _attention(net, y, y, spec, cache)
+    z = _before(net, x, spec, "ffn")
+    with net.scope("ffn"):
+        z = _feed_forward(net, z, spec)
+    return net.add(x, net.add(y, z, name="halves_add"), name="ffn_add"), cache
+
+
 def decoder_layer(net: NetworkBuilder, x: str, memory: str, spec: LayerSpec) -> str:
     """Adds one layer over x (batch, tokens, width) that also attends to an encoder's output.
 
