@@ -108,6 +108,18 @@ def test_convolutions_are_products_of_their_windows():
     assert conv.compute_cycles == 16 * 9  # one tile of 200 x 32 outputs
 
 
+def test_attention_of_torch_modules_is_found():
+    torch = pytest.importorskip("torch")
+    from dovetail.networks.torch_import import from_torch
+
+    layer = torch.nn.TransformerEncoderLayer(64, 4, 128, batch_first=True).eval()
+    network = from_torch(layer, (torch.zeros(2, 32, 64),), name="layer")
+    (found,) = map_network(network, presets.load("fusemax")).attention.values()
+    work = found.work
+    assert (work.groups, work.queries, work.keys) == (8, 32, 32)
+    assert (work.query_width, work.value_width) == (16, 16)
+
+
 def test_scores_that_are_read_elsewhere_are_not_fused():
     net = NetworkBuilder("shared")
     x = net.input("x", (1, 2, 64, 32))

@@ -15,6 +15,7 @@ STALLS = {
     "systolic": ("tiling", "fill", "drain", "memory"),
     "spatial": ("padding", "fill", "drain", "memory"),
     "system": ("padding", "tiling", "fill", "drain", "memory"),
+    "attention": ("fill", "drain", "vector", "memory"),
     "rdu": ("launch", "memory", "pipeline", "sockets"),
 }
 OPERANDS = ("input", "weight", "output")
