@@ -134,3 +134,13 @@ def test_networks_and_gpus_are_searched_together(name: str) -> None:
     wanted = simulate(problem.network(design), problem.accelerator(design))
     assert metrics["latency_ms"][0] == wanted.latency_ms
     assert metrics["area_mm2"][0] == wanted.area_mm2
+
+
+def test_areas_are_those_of_the_dies() -> None:
+    dies = {"a100": 826, "h100": 814, "mi210": 724}
+    for name, die in dies.items():
+        gpu = presets.load(name)
+        assert gpu.area_mm2 == pytest.approx(die, abs=0.1)
+        assert gpu.replace({"sms": 2 * gpu.sms}).area_mm2 < 2 * gpu.area_mm2
+        for knob in ("sms", "tensor_macs", "l2_mib"):
+            assert gpu.replace({knob: 2 * getattr(gpu, knob)}).area_mm2 > gpu.area_mm2

@@ -36,6 +36,8 @@ class Gpu(Parameters):
         sm_bytes_per_cycle: of it that one multiprocessor takes at most.
         hbm_gb_per_s: off-chip memory, both directions.
         node_nm: of logic and SRAM.
+        sm_other_mm2: of a multiprocessor, beside its multipliers, lanes and memories.
+        other_mm2: of the die, beside multiprocessors and L2: memory ports, links, spare parts.
         tensor_efficiency: of the matrix units' rate that full tiles reach.
         hbm_efficiency: of the off-chip bandwidth that kernels reach.
         matmul_us, softmax_us, norm_us, elementwise_us: from call to first load, by kernel.
@@ -62,6 +64,8 @@ class Gpu(Parameters):
     sm_bytes_per_cycle: float = number(64.0, 1, 2**16, "B/cycle", "that a multiprocessor takes")
     hbm_gb_per_s: float = number(2039.0, 0.01, 1e6, "GB/s", "off-chip memory")
     node_nm: float = number(7.0, 3, 90, "nm", "of logic and SRAM")
+    sm_other_mm2: float = number(0.0, 0, 1000, "mm2", "of a multiprocessor beside its arithmetic")
+    other_mm2: float = number(0.0, 0, 10_000, "mm2", "of the die beside multiprocessors and L2")
     tensor_efficiency: float = number(0.9, 0.01, 1, "", "of the matrix units' rate")
     hbm_efficiency: float = number(0.8, 0.01, 1, "", "of the off-chip bandwidth")
     matmul_us: float = number(5.0, 0, 1e6, "us", "to launch a matrix product")
@@ -101,15 +105,20 @@ class Gpu(Parameters):
 
     @property
     def area_mm2(self) -> float:
-        """Multipliers, lanes and memories at the technology's densities.
+        """Of the die: multipliers, lanes and memories at the technology's densities, and the rest.
 
-        Schedulers, caches' tags, links and memory ports are not in it: dies are larger (A100:
-        826 mm2).
+        The presets' `sm_other_mm2` and `other_mm2` bring a published die to its size.
         """
+        l2 = Technology(self.node_nm).sram_mm2(self.l2_bytes)
+        return self.sms * (self.sm_counted_mm2 + self.sm_other_mm2) + l2 + self.other_mm2
+
+    @property
+    def sm_counted_mm2(self) -> float:
+        """Multipliers (of integers), lanes and memories of a multiprocessor."""
         technology, bits = Technology(self.node_nm), self.operand_bits
-        macs = self.peak_macs_per_cycle * technology.pe_mm2(bits, bits, 8 * SUM_BYTES, "os")
-        lanes = self.sms * self.vector_lanes * technology.vector_lane_mm2
-        return macs + lanes + technology.sram_mm2(self.sram_bytes)
+        macs = self.tensor_macs * technology.pe_mm2(bits, bits, 8 * SUM_BYTES, "os")
+        memories = technology.sram_mm2(1024 * (self.shared_kib + self.register_kib))
+        return macs + self.vector_lanes * technology.vector_lane_mm2 + memories
 
     @property
     def energies_pj(self) -> dict[str, float]:
