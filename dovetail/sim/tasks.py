@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dovetail.ir.tasks import Body, Task, TaskLoop, TaskProgram
-from dovetail.sim.task_machine import Machine, counted
+from dovetail.sim.task_machine.machine import Machine, counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dovetail.errors import MappingError
 from dovetail.ir.tasks import Body, Task, TaskLoop, TaskProgram, balance
-from dovetail.sim import task_machine
+from dovetail.sim.task_machine import machine, maxplus
 from dovetail.sim.tasks import TaskTimes, run
 
 TOKENS = ("a", "b", "c", "d")
@@ -120,7 +120,7 @@ def soon(size: int, _count: int) -> int:
 @given(programs())
 def test_matrix_powers_equal_playing_every_task(program: TaskProgram) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(task_machine, "_power_work", soon)
+        patch.setattr(machine, "work_of_power", soon)
         same(program)
 
 
@@ -128,8 +128,8 @@ def test_matrix_powers_equal_playing_every_task(program: TaskProgram) -> None:
 @given(programs())
 def test_matrices_of_large_numbers_equal_playing_every_task(program: TaskProgram) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(task_machine, "_power_work", soon)
-        patch.setattr(task_machine, "WORD", 0)
+        patch.setattr(machine, "work_of_power", soon)
+        patch.setattr(maxplus, "WORD", 0)
         same(program)
 
 

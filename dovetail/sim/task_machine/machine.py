@@ -19,21 +19,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dovetail.errors import MappingError
 from dovetail.ir.tasks import Body, Task, TaskLoop, TaskProgram, balance
+from dovetail.sim.task_machine.maxplus import Matrix, MaxPlus, work_of_power
 
 MAX_PLAYED = 30_000_000
 """Tasks played one by one before a run is given up, some twenty seconds."""
 
-WORD = 2**60
-"""Sums of two entries of a matrix of machine words must not overflow."""
-
-Matrix: TypeAlias = NDArray[Any]
 Ports: TypeAlias = tuple[
     tuple[Callable[[], int], ...],
     tuple[Callable[[int], None], ...],
@@ -105,8 +101,7 @@ class Machine:
         self.first: dict[int, int] = {}
         self.ports: dict[tuple[tuple[str, ...], tuple[str, ...]], Ports] = {}
         self.played = 0
-        self.never = -4 * (total + 1)
-        self.exact: type = np.int64 if -self.never < WORD else object
+        self.algebra = MaxPlus(total)
         self.code = self._compile(program.body, set())
 
     def _compile(self, body: Body, begun: set[int]) -> list[Step | _Mark | _Loop]:
@@ -194,7 +189,7 @@ class Machine:
             return
         entry = seen = self._state(loop)
         lengths = tuple(len(self.held[queue]) for queue in loop.queues)
-        patience = self.played + _power_work(len(entry), loop.count)
+        patience = self.played + work_of_power(len(entry), loop.count)
         seen_at = done = 0
         while done < loop.count:
             if lengths in loop.powers or self.played > patience:
@@ -239,23 +234,14 @@ class Machine:
 
     def _leap(self, loop: _Loop, lengths: tuple[int, ...], state: State) -> State:
         """The state after all iterations of a loop that finds this state."""
-        row: Matrix = np.array(state, dtype=self.exact)
-        found: State = (self._power(loop, lengths) + row).max(axis=1).tolist()
-        return found
+        return self.algebra.apply(self._power(loop, lengths), state)
 
     def _power(self, loop: _Loop, lengths: tuple[int, ...]) -> Matrix:
         """Max-plus matrix of all iterations of a loop."""
         if lengths not in loop.powers:
             size = len(loop.engines) + sum(lengths)
-            rows: Matrix = np.full((size, size), self.never, dtype=self.exact)
-            np.fill_diagonal(rows, 0)
-            once = self._after(loop, lengths, rows)
-            total, square = rows, once
-            for bit in range(loop.count.bit_length()):
-                square = self._times(square, square) if bit else once
-                if loop.count >> bit & 1:
-                    total = self._times(square, total)
-            loop.powers[lengths] = total
+            once = self._after(loop, lengths, self.algebra.identity(size))
+            loop.powers[lengths] = self.algebra.power(once, loop.count)
         return loop.powers[lengths]
 
     def _after(self, loop: _Loop, lengths: tuple[int, ...], rows: Matrix) -> Matrix:
@@ -298,19 +284,11 @@ class Machine:
             self._account(loop, loop.count)
             return
         lengths = tuple(len(held[queue]) for queue in loop.queues)
-        after = self._times(self._power(loop, lengths), np.stack(_rows(loop, free, held)))
+        after = self.algebra.times(self._power(loop, lengths), np.stack(_rows(loop, free, held)))
         free.update(zip(loop.engines, after, strict=False))
         rows = iter(after[len(loop.engines) :])
         for queue, length in zip(loop.queues, lengths, strict=True):
             held[queue] = deque(next(rows) for _ in range(length))
-
-    def _times(self, a: Matrix, b: Matrix) -> Matrix:
-        """Max-plus product; paths that do not exist stay so."""
-        product: Matrix = np.empty((a.shape[0], b.shape[1]), dtype=self.exact)
-        for i, row in enumerate(a):
-            product[i] = (row[:, None] + b).max(axis=0)
-        product[product < 0] = self.never
-        return product
 
 
 def _rows(loop: _Loop, free: dict[int, Matrix], held: dict[int, deque[Matrix]]) -> list[Matrix]:
@@ -319,8 +297,3 @@ def _rows(loop: _Loop, free: dict[int, Matrix], held: dict[int, deque[Matrix]]) 
     for queue in loop.queues:
         rows += held[queue]
     return rows
-
-
-def _power_work(size: int, count: int) -> int:
-    """Tasks that could be played in the time of raising a matrix to a power."""
-    return 3 * count.bit_length() * size * (8 + size * size // 500)

@@ -1,0 +1,1 @@
+"""How task programs are played exactly, and their loops leapt over."""
