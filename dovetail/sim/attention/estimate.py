@@ -21,6 +21,9 @@ from dovetail.sim.attention.work import (
     tiles,
 )
 
+SOFTMAX = ("GM", "SN", "SD", "A")
+"""Einsums of the 3-pass cascade between its products."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -212,14 +215,18 @@ def _products(a: AttentionArray, work: AttentionWork, *names: str) -> int:
 
 
 def _softmax_cycles(a: AttentionArray, work: AttentionWork) -> int:
-    """Cycles of the softmax on 1D PEs: one for each Einsum and score, exponentials pipelined."""
-    einsums = len(operations("attention_3pass", work)) - 2 + work.score_ops
-    return einsums * work.groups * work.keys * tiles(work.queries, a.dim)
+    """Cycles of the softmax on 1D PEs: one for each Einsum and score if exponentials have a unit.
+
+    Then the subtraction before an exponential is part of its pipeline.
+    """
+    edge = [operations("attention_3pass", work)[name] for name in SOFTMAX]
+    per_score = len(edge) if a.exp_unit else sum(cycles_of(count, a) for count in edge)
+    return (per_score + work.score_ops) * work.groups * work.keys * tiles(work.queries, a.dim)
 
 
 def _softmax_energy(a: AttentionArray, work: AttentionWork) -> dict[str, float]:
     count = operations("attention_3pass", work)
-    edge = [count[name] for name in ("GM", "SN", "SD", "A")]
+    edge = [count[name] for name in SOFTMAX]
     vector = sum(energy_of(one, a, unit=a.exp_unit) for one in edge) + work.score_ops * a.add_pj
     return {
         "mac": work.macs * a.mac_pj,

@@ -131,3 +131,14 @@ def test_long_sequences_cost_their_transient() -> None:
     (closed,) = attention_cost(FUSEMAX, work, choose(FUSEMAX, work))
     assert cost.cycles == pytest.approx(closed.cycles, rel=1e-7)
     assert cost.array_cycles == closed.array_cycles
+
+
+def test_a_softmax_without_an_exponential_unit_takes_its_polynomials() -> None:
+    work = AttentionWork(2, 512, 512, 64, 64)
+    flat = presets.load("flat")
+    assert isinstance(flat, AttentionArray)
+    (unit,), (none,) = (
+        attention_cost(a, work, choose(a, work)) for a in (flat, flat.replace({"exp_unit": False}))
+    )
+    assert unit.vector_cycles == 2 * 512 * 2 * 4
+    assert none.vector_cycles == 2 * 512 * 2 * (1 + 7 + 1 + 1)
