@@ -66,8 +66,17 @@ def serve_command(
         ),
     ] = 0,
     experts: Annotated[
-        int, typer.Option(metavar="N", help="Models of 6.74e9 weights.", min=1, max=10**6)
+        int, typer.Option(metavar="N", help="Models behind the router.", min=1, max=10**6)
     ] = 150,
+    weights: Annotated[
+        float,
+        typer.Option(
+            metavar="N",
+            help="Billions of weights of each, two bytes per weight.",
+            min=1e-6,
+            max=1e6,
+        ),
+    ] = 6.74,
     requests: Annotated[
         int,
         typer.Option(
@@ -144,7 +153,7 @@ def serve_command(
     Experts lie in a server's large memory; those used last stay in its fast memory, the others
     are copied when a request needs them. Prints where requests spend their time, per server.
     """
-    from dovetail.sim.system.workload import Workload
+    from dovetail.sim.system.workload import LanguageModel, Workload
 
     check_outputs({"--json": json_path, "--plot": plot}, inputs=servers or ())
     if plot is not None:
@@ -154,7 +163,7 @@ def serve_command(
     given = assignments(overrides, "--set")
     chosen = [load_server(spec, given) for spec in servers or SERVERS]
     work = Workload(
-        experts=experts, requests=requests, prompt_tokens=prompt, output_tokens=_range(tokens),
+        LanguageModel(weights * 1e9), experts=experts, requests=requests, prompt_tokens=prompt, output_tokens=_range(tokens),
         rate=rate, clients=clients or 1, skew=skew, router_tokens=int(router), seed=seed,
     )  # fmt: skip
     found = [(server, _run(server, work, batch, ahead)) for server in chosen]

@@ -38,6 +38,16 @@ def test_a_server_of_ones_own(tmp_path: Path) -> None:
     assert "mine" in text
 
 
+def test_smaller_models_are_faster_and_more_of_them_fit() -> None:
+    text = succeed("serve", "-s", "sn40l", "--requests", 50, "--weights", 1.0, "--json", "-")
+    (small,) = json.loads(text)["servers"]
+    (large,) = json.loads(succeed("serve", "-s", "sn40l", "--requests", 50, "--json", "-"))[
+        "servers"
+    ]
+    assert small["experts_held"] == 150 > large["experts_held"]
+    assert small["mean_latency"] < large["mean_latency"] / 3
+
+
 def test_too_many_requests_are_noticed() -> None:
     text = succeed("serve", "-s", "dgx_a100", "--rate", 500, "--requests", 300)
     assert "cannot serve 500 requests/s" in text
