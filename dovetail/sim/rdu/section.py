@@ -227,15 +227,18 @@ def costs(section: Outline, table: Works, units: IntArray, order: Sequence[int])
     stores = np.ceil(section.stored[:, None] / tiles / near)
     once = np.where(resident, np.ceil(section.fixed[:, None] / near), 0)
     far_once = np.where(resident, np.ceil(section.far_fixed[:, None] / far), 0)
-    memory = (loads + streams + stores).sum(axis=0)
-    bounds += [stage.max(axis=0), (far_loads + far_streams).sum(axis=0)]
+    # A stage whose weights stream holds their memory for as long as it takes, part by part.
+    memory = (loads + stores + np.where(streams > 0, stage, 0)).sum(axis=0)
+    far_memory = (far_loads + np.where(far_streams > 0, stage, 0)).sum(axis=0)
+    bounds += [stage.max(axis=0), far_memory]
     slowest = np.maximum.reduce(bounds)
     interval = np.maximum(slowest, memory)
     rooms = np.stack([_room(interval, loads), _room(interval, far_loads)])
     ready = _loaded(tiles, early.stages, loads, once, rooms[0])
     if section.far_streamed.any() or section.far_fixed.any():
         ready = np.maximum(ready, _loaded(tiles, early.stages, far_loads, far_once, rooms[1]))
-    first = np.where(tiles == 1, (loads + once).sum(axis=0), 0)
+    first = np.maximum((loads + once).sum(axis=0), (far_loads + far_once).sum(axis=0))
+    first = np.where(tiles == 1, first, 0)
     begin, ends = _path(section, stage, wires, ready, np.where(resident, -1, first))
     levels = _levels(section, begin, ends, interval)
     pmus = _pmus(section, tiles, levels, np.where(resident, 1.0, 2 / PARTS))
