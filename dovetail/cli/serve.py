@@ -163,8 +163,9 @@ def serve_command(
     given = assignments(overrides, "--set")
     chosen = [load_server(spec, given) for spec in servers or SERVERS]
     work = Workload(
-        LanguageModel(weights * 1e9), experts=experts, requests=requests, prompt_tokens=prompt, output_tokens=_range(tokens),
-        rate=rate, clients=clients or 1, skew=skew, router_tokens=int(router), seed=seed,
+        LanguageModel(weights * 1e9), experts=experts, requests=requests, prompt_tokens=prompt,
+        output_tokens=_range(tokens), rate=rate, clients=clients or 1, skew=skew,
+        router_tokens=int(router), seed=seed,
     )  # fmt: skip
     found = [(server, _run(server, work, batch, ahead)) for server in chosen]
     if json_path is not None:
