@@ -35,9 +35,11 @@ from dovetail.arch.attention import AttentionArray
 from dovetail.errors import DovetailError, ReportError
 from dovetail.ir.files import replaced_file
 from dovetail.mappers.attention.choose import choose
-from dovetail.sim.attention.cycle import simulate_attention
+from dovetail.sim.attention.cycle import cascade_program, simulate_attention
 from dovetail.sim.attention.estimate import attention_cost, matmul_cost
-from dovetail.sim.attention.work import AttentionWork
+from dovetail.sim.attention.programs import TICKS
+from dovetail.sim.attention.work import AttentionWork, Resident
+from dovetail.sim.tasks import run
 
 BATCH = 64
 LENGTHS = tuple(1024 * 4**i for i in range(6))
@@ -264,9 +266,25 @@ def scaled(dim: int) -> tuple[float, float]:
     return a.pe_area_mm2 / 100, cost.cycles / (a.clock_mhz * 1e6)
 
 
-def differences() -> dict[str, list[tuple[float, float, float]]]:
-    """By design: simulated / closed form - 1, cycles of fill and drain, seconds, at each length."""
-    found: dict[str, list[tuple[float, float, float]]] = {}
+@dataclass(frozen=True)
+class Difference:
+    """Simulated pipeline beside the closed form: cycles of both, of fill and drain, and seconds."""
+
+    closed: float
+    cycles: float
+    fill: float
+    drain: float
+    took: float
+
+    @property
+    def error(self) -> float:
+        """Relative."""
+        return self.cycles / self.closed - 1
+
+
+def differences() -> dict[str, list[Difference]]:
+    """By design, at each length."""
+    found: dict[str, list[Difference]] = {}
     for name in DESIGNS:
         a = design(name)
         for length in LENGTHS:
@@ -274,36 +292,58 @@ def differences() -> dict[str, list[tuple[float, float, float]]]:
             start = time.perf_counter()
             kernels = simulate_attention(a, work, choose(a, work))
             took = time.perf_counter() - start
-            cycles = sum(one.cycles for one in kernels)
-            closed = cell(name, "BERT", length).cycles
-            found.setdefault(name, []).append((cycles / closed - 1, cycles - closed, took))
+            closed = attention_cost(a, work, choose(a, work))
+            found.setdefault(name, []).append(
+                Difference(
+                    sum(one.cycles for one in closed),
+                    sum(one.cycles for one in kernels),
+                    sum(one.fill_cycles for one in kernels),
+                    sum(
+                        one.drain_cycles - two.drain_cycles
+                        for one, two in zip(kernels, closed, strict=True)
+                    ),
+                    took,
+                )
+            )
     return found
 
 
-def convergence(console: Console) -> dict[str, list[tuple[float, float, float]]]:
+def convergence(console: Console) -> dict[str, list[Difference]]:
     found = differences()
-    table = Table("design", title="BERT: simulated pipeline / closed form - 1 (extra cycles)")
+    table = Table(
+        "design",
+        title="BERT: simulated pipeline / closed form - 1 (cycles of fill + drain + other waits)",
+    )
     for length in LENGTHS:
         table.add_column(label(length), justify="right")
     for name, row in found.items():
-        table.add_row(name, *(f"{error:.1e} ({extra:,.0f})" for error, extra, _ in row))
+        table.add_row(name, *(f"{one.error:.1e} ({_parts(one)})" for one in row))
     console.print(table)
-    slowest = max(took for row in found.values() for *_, took in row)
+    slowest = max(one.took for row in found.values() for one in row)
     tiles = BATCH * MODELS["BERT"].heads * (LENGTHS[-1] // 256) ** 2
     console.print(f"{tiles:.3g} tiles at 1M tokens; the slowest simulation took {slowest:.2f} s")
     return found
+
+
+def _parts(one: Difference) -> str:
+    """Where the extra cycles are; one number where memory is busy throughout."""
+    extra = one.cycles - one.closed
+    rest = extra - one.fill - one.drain
+    if not 0 <= rest < 1000:
+        return f"{extra:,.0f}"
+    return f"{one.fill:,.0f} + {one.drain:,.0f} + {rest:,.0f}"
 
 
 def label(length: int) -> str:
     return f"{length >> 20}M" if length >= 1 << 20 else f"{length >> 10}K"
 
 
-def draw(prefix: str, found: dict[str, list[tuple[float, float, float]]]) -> None:
-    """Two figures: utilization and speed-up by model and length; simulated against closed form."""
+def draw(prefix: str, found: dict[str, list[Difference]]) -> None:
+    """Figures: utilization and speed-up; simulated against closed form; the pipeline itself."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "fusemax"
+    mpl.rcParams |= {"svg.hashsalt": "fusemax", "svg.fonttype": "none"}
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(MODELS), figsize=(12, 5.6), sharex=True, sharey="row")
@@ -321,13 +361,38 @@ def draw(prefix: str, found: dict[str, list[tuple[float, float, float]]]) -> Non
     save(figure, f"{prefix}_table.svg")
     figure, axis = plt.subplots(figsize=(5.6, 3.8))
     for name, row in found.items():
-        axis.loglog(LENGTHS, [abs(error) for error, *_ in row], marker="o", label=name)
+        axis.loglog(LENGTHS, [abs(one.error) for one in row], marker="o", label=name)
     axis.set_xticks(LENGTHS, names)
     axis.set_xlabel("tokens")
     axis.set_ylabel("|simulated / closed form - 1|")
     axis.legend(fontsize="small")
     save(figure, f"{prefix}_cycle.svg")
+    figure, axes = plt.subplots(2, 1, figsize=(10, 4.4), sharex=True)
+    for axis, name in zip(axes, ("architecture", "fusemax"), strict=True):
+        timeline(axis, name)
+    axes[1].set_xlabel("cycles")
+    save(figure, f"{prefix}_pipeline.svg")
     plt.close("all")
+
+
+def timeline(axis, name: str) -> None:
+    """Tasks of the first tiles of BERT at 4K on the engines; those of a tile in one colour."""
+    a, work = design(name), MODELS["BERT"].attention(LENGTHS[1])
+    mapping = choose(a, work)
+    assert isinstance(mapping, Resident)
+    engines = ("dram", "vector", "array")
+    seen: dict[str, int] = {}
+    for task, engine, start, end in run(
+        cascade_program(a, work, mapping).program(), trace=140
+    ).events:
+        tile = seen[task] = seen.get(task, -1) + 1
+        bar = (start / TICKS, (end - start) / TICKS)
+        color = "silver" if engine == "dram" else f"C{tile % 7}"
+        place = (engines.index(engine) + 0.1, 0.8)
+        axis.broken_barh([bar], place, color=color, edgecolor="white", linewidth=0.5)
+    axis.set_yticks([0.5, 1.5, 2.5], ["memory", "1D PEs", "2D array"])
+    axis.set_xlim(1000, 3400)
+    axis.set_title(f"{name}: tasks of the first tiles, one colour a tile", fontsize="medium")
 
 
 def save(figure, path: str) -> None:
@@ -339,9 +404,11 @@ def save(figure, path: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=TABLE, help="the paper's numbers")
-    parser.add_argument("--figures", metavar="PREFIX", help="write PREFIX_table.svg, _cycle.svg")
+    parser.add_argument(
+        "--figures", metavar="PREFIX", help="write PREFIX_table.svg, _cycle.svg, _pipeline.svg"
+    )
     args = parser.parse_args()
-    console = Console(width=172)
+    console = Console(width=190)
     try:
         lines = compare(args.table, console)
         lines += headlines(console) + pareto(console)
