@@ -10,22 +10,30 @@ from dovetail.hls.kernel import Kernel, Parameter, Ram
 GROUP = "dovetail.kernels"
 """Entry points of this group name a `Kernel`."""
 
+_ATTENTION = (
+    Parameter("parallel", 4, 1, 16, "queries at a time"),
+    Parameter("block", 8, 6, 32, "elements of a row that come at once"),
+    Parameter("bits", 8, 8, 16, "bits of an element"),
+    Parameter("acc", 32, 8, 48, "bits of a sum"),
+    Parameter("row", 24, 2, 1024, "blocks of the longest row"),
+)
+
 KERNELS = {
     kernel.name: kernel
     for kernel in (
         Kernel(
             "attention_scores",
             "attention's scores: queries side by side, one block of keys and of queries per cycle",
-            (
-                Parameter("parallel", 4, 1, 16, "queries at a time"),
-                Parameter("block", 8, 6, 32, "elements of a row that come at once"),
-                Parameter("bits", 8, 8, 16, "bits of an element"),
-                Parameter("acc", 32, 8, 48, "bits of a score"),
-                Parameter("row", 24, 2, 1024, "blocks of the longest row"),
-                Parameter("words", 3096, 2, 65535, "blocks of all keys at most"),
-            ),
+            (*_ATTENTION, Parameter("words", 3096, 2, 65535, "blocks of all keys at most")),
             stream=True,
             rams=(Ram("keys", "words"), Ram("cache", "row", write_after=1)),
+        ),
+        Kernel(
+            "attention_values",
+            "attention's values under weights: queries side by side, a block of values per cycle",
+            (*_ATTENTION, Parameter("words", 3096, 2, 65535, "blocks of all values at most")),
+            stream=True,
+            rams=(Ram("values", "words"), Ram("sums", "row", write_after=1)),
         ),
         Kernel(
             "deformable",

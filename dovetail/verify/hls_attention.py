@@ -1,8 +1,8 @@
-"""What the kernel `attention_scores` is held to: whole sequences, one after the other."""
+"""What `attention_scores` and `attention_values` are held to: whole sequences, one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from dovetail.ir.space import IntArray
 from dovetail.sim.values import wrap
 from dovetail.verify.hls_checks import StreamCheck, Values, packed
 
-QUERIES, KEYS, SIZES = range(3)
-"""Kinds of words."""
+TAKEN, KEPT, SIZES = range(3)
+"""Kinds of words: queries or weights, keys or values, and what begins a sequence."""
 
 TOKENS = 129
 """Of the sequence of Edge-MoE's M3ViT, with 24 blocks of 8 in 3 heads by default."""
@@ -33,24 +33,29 @@ class Sequence:
     blocks: int
     head: int
 
-    @property
-    def words(self) -> int:
-        """One with the sizes, then keys and queries."""
-        return 1 + 2 * self.tokens * self.blocks
+
+Count = Callable[[Values, Sequence], int]
 
 
-def sequences(values: Values, rng: Generator, count: int) -> list[Sequence]:
+def sequences(values: Values, rng: Generator, count: int, words: Count) -> list[Sequence]:
     """Fewer tokens than slots, one, and as many; then any; many vectors begin with the longest.
 
     The longest meets no stall, so that it shows how long it takes; as many words follow it.
+
+    Args:
+        values: parameters of the kernel.
+        rng: of the sizes.
+        count: words that they have at least.
+        words: (parameters, sequence) -> words of one.
     """
     most, row, slots = values["words"], values["row"], values["parallel"]
     found = [Sequence(1, 2, 1), Sequence(min(slots, most // 2), 2, 2), Sequence(1, 2, 2)]
     if count >= 1000:
         longest = Sequence(most // row, row, max(row // 3, 1))
         some = Sequence(min(20, longest.tokens), row, longest.head)
-        found = [longest, *[some] * (longest.words // some.words + 1), *found]
-    while sum(sequence.words for sequence in found) < count:
+        more = words(values, longest) // words(values, some) + 1
+        found = [longest, *[some] * more, *found]
+    while sum(words(values, sequence) for sequence in found) < count:
         head = int(rng.integers(1, min(3, row // 2) + 1))
         blocks = head * int(rng.integers(2 if head == 1 else 1, min(row, 8) // head + 1))
         top = min(3 * slots, most // blocks)
@@ -58,29 +63,47 @@ def sequences(values: Values, rng: Generator, count: int) -> list[Sequence]:
     return found
 
 
-def _vectors(values: Values, rng: Generator, count: int) -> IntArray:
-    """(count or more, block + 1): elements or the bytes of the sizes, and a kind."""
-    block, bits = values["block"], values["bits"]
+def draw(values: Values, rng: Generator, count: int, taken: int, words: Count) -> IntArray:
+    """(count or more, elements + 1): elements or the bytes of the sizes, and a kind.
+
+    Args:
+        values: parameters of the kernel.
+        rng: of sizes and elements.
+        count: words at least.
+        taken: elements of a word of the kind `TAKEN`.
+        words: (parameters, sequence) -> words of a sequence.
+    """
+    bits, elements = values["bits"], max(values["block"], taken)
     top = 1 << (bits - 1)
     parts = []
-    for index, sequence in enumerate(sequences(values, rng, count)):
-        half = sequence.tokens * sequence.blocks
-        table = rng.integers(-top, top, (sequence.words, block + 1))
+    for index, sequence in enumerate(sequences(values, rng, count, words)):
+        table = rng.integers(-top, top, (words(values, sequence), elements + 1))
         if index % 3 == 1:
             table[:] = rng.choice([-top, top - 1], table.shape)
         sizes = sequence.tokens | sequence.blocks << 16 | sequence.head << 32
-        table[0, :block] = [sizes >> (bits * i) & ((1 << bits) - 1) for i in range(block)]
-        table[:, block] = [SIZES, *[KEYS] * half, *[QUERIES] * half]
+        table[0, :elements] = [sizes >> (bits * i) & ((1 << bits) - 1) for i in range(elements)]
+        table[:, elements] = TAKEN
+        table[1 : 1 + sequence.tokens * sequence.blocks, elements] = KEPT
+        table[0, elements] = SIZES
         parts.append(table)
     return np.concatenate(parts)
 
 
-def _words(values: Values, vectors: IntArray) -> list[int]:
+def _scores_words(values: Values, sequence: Sequence) -> int:
+    return 1 + 2 * sequence.tokens * sequence.blocks
+
+
+def _vectors(values: Values, rng: Generator, count: int) -> IntArray:
+    return draw(values, rng, count, values["block"], _scores_words)
+
+
+def as_words(values: Values, vectors: IntArray) -> list[int]:
+    """What the channel in carries."""
     data = packed(vectors[:, :-1], values["bits"])
     return [word << 2 | kind for word, kind in zip(data, vectors[:, -1].tolist(), strict=True)]
 
 
-def _read(values: Values, vectors: IntArray) -> Iterator[tuple[int, Sequence]]:
+def read_sizes(values: Values, vectors: IntArray) -> Iterator[tuple[int, Sequence]]:
     """Place of each sequence's first word, and its sizes."""
     for begin in np.flatnonzero(vectors[:, -1] == SIZES).tolist():
         sizes = packed(vectors[begin : begin + 1, :-1], values["bits"])[0]
@@ -105,9 +128,9 @@ def _reference(values: Values, vectors: IntArray) -> tuple[list[int], list[int]]
     triggers: list[int] = []
     words: list[int] = []
     parallel, acc = values["parallel"], values["acc"]
-    for begin, size in _read(values, vectors):
+    for begin, size in read_sizes(values, vectors):
         shape = (2, size.tokens, size.blocks // size.head, -1)
-        keys, queries = vectors[begin + 1 : begin + size.words, :-1].reshape(shape)
+        keys, queries = vectors[begin + 1 : begin + _scores_words(values, size), :-1].reshape(shape)
         scores = wrap(np.einsum("qhi,khi->qkh", queries, keys), acc)
         rows = []
         for key, met in meetings(size.tokens, parallel):
@@ -127,7 +150,7 @@ def _turns(values: Values, vectors: IntArray) -> tuple[list[int], list[int]]:
     taken: list[int] = []
     given: list[int] = []
     turn = 0
-    for _, size in _read(values, vectors):
+    for _, size in read_sizes(values, vectors):
         start = turn + 1 + size.tokens * size.blocks
         taken += range(turn, start)
         begun = 0
@@ -148,7 +171,7 @@ ATTENTION_SCORES = StreamCheck(
         {"parallel": 1, "row": 4, "words": 20},
     ),
     _vectors,
-    _words,
+    as_words,
     _reference,
     turns=_turns,
 )

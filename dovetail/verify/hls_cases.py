@@ -18,6 +18,7 @@ from dovetail.sim.special.quantize import OVERFLOWS, ROUNDINGS, quantize
 from dovetail.sim.special.softmax import softmax_weights
 from dovetail.sim.values import requantize
 from dovetail.verify.hls_attention import ATTENTION_SCORES
+from dovetail.verify.hls_attention_values import ATTENTION_VALUES
 from dovetail.verify.hls_checks import Check, StreamCheck, Values, signed_corners, stack
 from dovetail.verify.hls_deformable import DEFORMABLE
 from dovetail.verify.hls_econ_t import ECON_T
@@ -150,6 +151,7 @@ def _weight(values: Values, vectors: IntArray) -> IntArray:
 CHECKS: dict[str, Check | StreamCheck] = {
     **STREAMS,
     "attention_scores": ATTENTION_SCORES,
+    "attention_values": ATTENTION_VALUES,
     "econ_t": ECON_T,
     "deformable": DEFORMABLE,
     "linear_layer": LINEAR_LAYER,

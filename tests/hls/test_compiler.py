@@ -104,4 +104,4 @@ def test_a_missing_compiler_names_its_extra(monkeypatch):
 
 def test_kernels_are_package_data():
     files = {path.stem for path in KERNELS["requantize"].path.parent.glob("*.x")}
-    assert files == set(KERNELS)
+    assert files == {*KERNELS, "skew"}  # what the kernels of attention share

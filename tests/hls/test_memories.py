@@ -8,7 +8,7 @@ import pytest
 
 from dovetail.hls import KERNELS, build
 from dovetail.sim.fpga.edge_moe import attention_cycles, linear_cycles, load_cycles
-from dovetail.verify.hls_attention import Sequence, meetings
+from dovetail.verify.hls_attention import Sequence, meetings, read_sizes
 from dovetail.verify.hls_cases import CHECKS
 from dovetail.verify.hls_judge import judge
 from dovetail.verify.hls_linear_layer import TOKENS, Layer, layers
@@ -17,6 +17,7 @@ from tests.rtl.icarus import require_icarus
 
 SMALL = {
     "attention_scores": {"parallel": 3, "block": 6, "acc": 18, "row": 6, "words": 60},
+    "attention_values": {"parallel": 3, "block": 6, "acc": 18, "row": 6, "words": 60},
     "deformable": {"width": 6, "height": 7, "range": 3},
     "linear_layer": {"inputs": 4, "outputs": 3, "row": 5, "tiles": 15, "acc": 20},
 }
@@ -44,17 +45,21 @@ def test_linear_layers_take_the_cycles_of_the_simulator(outputs, cycles):
     assert given[TOKENS * outputs // 16 - 1] == taken[after] - 1
 
 
+@pytest.mark.parametrize("kernel", ["attention_scores", "attention_values"])
 @pytest.mark.parametrize("parallel", [1, 2, 3, 4, 8, 16])
-def test_attention_takes_the_cycles_of_the_simulator(parallel):
-    check = CHECKS["attention_scores"]
-    values = KERNELS["attention_scores"].values({"parallel": parallel})
+def test_attention_takes_the_cycles_of_the_simulator(kernel, parallel):
+    check = CHECKS[kernel]
+    values = KERNELS[kernel].values({"parallel": parallel})
     table = check.vectors(values, np.random.default_rng(0), 1000)
-    taken, _ = check.turns(values, table)
-    size = Sequence(TOKENS, 24, 8)
-    assert table[size.words, -1] == 2
-    cycles = taken[size.words] - (1 + TOKENS * 24)
+    taken, given = check.turns(values, table)
+    _, size = next(read_sizes(values, table))
+    assert size == Sequence(TOKENS, 24, 8)
+    begin = 1 + TOKENS * 24
+    after = np.flatnonzero(table[:, -1] == 2)[1]
+    cycles = taken[after] - taken[begin]
     assert cycles == attention_cycles(TOKENS, 192, parallel)
     assert parallel != 4 or cycles == 102_168
+    assert taken[after] - 1 in given  # the last cycle gives a result
 
 
 @pytest.mark.parametrize(("tokens", "parallel"), [(129, 4), (10, 3), (2, 5), (1, 1)])
