@@ -18,6 +18,7 @@ from dovetail.ir.network import Network
 from dovetail.networks.assembly import Assembler, Value
 from dovetail.networks.messages import one_line
 from dovetail.networks.tflite_ops.node import Node, value_of
+from dovetail.networks.tflite_ops.padding import folded
 from dovetail.networks.tflite_ops.reading import MALFORMED, StoredGraph, read_graph
 from dovetail.networks.tflite_ops.registry import HANDLERS
 
@@ -88,9 +89,9 @@ def _network(stored: StoredGraph, name: str) -> Network:
     values: dict[int, Value] = {}
     for index in stored.inputs:
         values[index] = _input(stored, index, graph)
+    margins = folded(stored)
     for index, op in enumerate(stored.operators):
-        node = Node(op, index, stored.tensors, values, graph)
-        _import_operator(node)
+        _import_operator(Node(op, index, stored.tensors, values, graph, margins))
     missing = [index for index in stored.outputs if index not in values]
     if missing or not stored.outputs:
         what = f"returns tensor {missing[0]}, which nothing writes" if missing else "has no outputs"

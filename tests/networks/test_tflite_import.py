@@ -57,7 +57,9 @@ def view_of(op: Operator) -> tuple[Any, ...]:
 # Whole networks
 
 
-@pytest.mark.parametrize("name", ["resnet8", "ds_cnn", "autoencoder", "mobilenet_v1_025"])
+@pytest.mark.parametrize(
+    "name", ["resnet8", "ds_cnn", "autoencoder", "mobilenet_v1_025", "mobilenet_v2"]
+)
 def test_what_is_written_is_read_back(name: str) -> None:
     network = load_network(name)
     read = from_tflite(to_tflite(network, seed=1), name)
@@ -75,10 +77,49 @@ def test_what_is_written_is_read_back(name: str) -> None:
     assert [read.tensor[name].shape for name in (*read.inputs, *read.outputs)] == shapes
 
 
-def test_padding_without_a_name_is_an_operator() -> None:
-    read = from_tflite(to_tflite(load_network("resnet18")), "resnet18")
-    assert sum(op.kind == "pad" for op in read.operators) == 5  # stem, pooling, 3 strides
-    assert read.macs == load_network("resnet18").macs
+def test_padding_without_a_name_is_the_convolution_s() -> None:
+    network = load_network("resnet18")
+    read = from_tflite(to_tflite(network), "resnet18")
+    assert [op.name for op in read.operators if op.kind == "pad"] == ["stem.pool.pad"]
+    pairs = zip(
+        (op for op in network.operators if op.macs), (op for op in read.operators if op.macs),
+        strict=True,
+    )  # fmt: skip
+    for op, other in pairs:
+        assert op.einsum is not None
+        assert other.einsum is not None
+        assert other.einsum.operands[0].indices == op.einsum.operands[0].indices
+
+
+@pytest.mark.parametrize(
+    ("amounts", "padding", "kept"),
+    [
+        ([[0, 0], [1, 2], [0, 1], [0, 0]], 1, False),
+        ([[0, 0], [1, 2], [0, 1], [0, 0]], 0, True),  # the convolution pads, too
+        ([[0, 0], [1, 1], [1, 1], [0, 1]], 1, True),  # a channel more
+    ],
+)
+def test_padding_before_a_convolution(amounts: Any, padding: int, kept: bool) -> None:
+    writer = Writer()
+    x = writer.tensor("x", (1, 6, 6, 2), "INT8", HALF)
+    rows, columns, depth = 6 + sum(amounts[1]), 6 + sum(amounts[2]), 2 + sum(amounts[3])
+    padded = writer.tensor("padded", (1, rows, columns, depth), "INT8", HALF)
+    pads = writer.tensor("amounts", (4, 2), "INT32", None, np.array(amounts, np.int32))
+    w = writer.tensor("w", (4, 3, 3, depth), "INT8", HALF, codes(4, 3, 3, depth))
+    made = (rows, columns) if padding == 0 else (rows - 2, columns - 2)
+    y = writer.tensor("y", (1, *made, 4), "INT8", HALF)
+    writer.operator("PAD", [x, pads], [padded], "PadOptions")
+    writer.operator(
+        "CONV_2D", [padded, w], [y], "Conv2DOptions", Padding=padding, StrideH=1, StrideW=1
+    )
+    network = from_tflite(writer.bytes([x], [y]), "padded")
+    assert ("pad" in [op.kind for op in network.operators]) == kept
+    conv = network.operators[-1]
+    assert conv.einsum is not None
+    assert [i.offset for i in conv.einsum.operands[0].indices[2:]] == (
+        [-1, 0] if not kept else [-1, -1] if padding == 0 else [0, 0]
+    )
+    assert network.tensor["y"].shape == (1, 4, *made)
 
 
 def test_scales_reach_the_tensors() -> None:

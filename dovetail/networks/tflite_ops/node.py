@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Node:
         tensors: of the file.
         values: known ones by index of their tensor.
         graph: collects operators.
+        margins: zeros around images by index of the padded tensor, whose value is the bare image.
     """
 
     stored: StoredOperator
@@ -41,6 +42,7 @@ class Node:
     tensors: tuple[StoredTensor, ...]
     values: dict[int, Value]
     graph: Assembler
+    margins: Mapping[int, tuple[Shape, Shape]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -183,6 +185,8 @@ class Node:
         begin = end = (0,) * len(sizes)
         if padding == SAME:
             begin, end = same_padding(sizes, kernel, stride, dilation)
+        elif self.stored.inputs[0] in self.margins:
+            begin, end = self.margins[self.stored.inputs[0]]
         return Windows(kernel, stride, begin, end, dilation)
 
 
