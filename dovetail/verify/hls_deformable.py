@@ -73,4 +73,5 @@ DEFORMABLE = StreamCheck(
     _vectors,
     _words,
     _sums,
+    large=({"width": 300, "height": 6, "range": 4, "channels": 2},),
 )
