@@ -60,6 +60,20 @@ def load_network(
     raise UnknownNameError("network", spec, {*NETWORKS, *plugins})
 
 
+def length_name(name: str) -> str:
+    """The dimension of a network of the zoo that counts tokens: `sequence` or `context`.
+
+    Raises:
+        NetworkError: if it has none.
+    """
+    function = NETWORKS.get(name)
+    taken = inspect.signature(function).parameters if function else {}
+    for key in ("sequence", "context"):
+        if key in taken:
+            return key
+    raise NetworkError(f"'{name}' has no length in tokens: language models of the zoo have")
+
+
 def _checked(name: str, dims: dict[str, int]) -> dict[str, int]:
     """Sizes that a network of the zoo takes; raises NetworkError for others."""
     taken = {

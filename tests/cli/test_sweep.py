@@ -131,3 +131,44 @@ def test_the_types_of_values() -> None:
     assert sweep._values(base, "rows", "8.0,1e1") == [8, 10]
     assert sweep._values(base, "clock_mhz", "1,2.5") == [1, 2.5]
     assert sweep._values(base, "name", "1,a") == ["1", "a"]
+
+
+def test_lengths_and_batches_of_a_language_model() -> None:
+    out = succeed(
+        "sweep", "gpt2_decode", "-a", "sn40l", "--lengths", "63,127", "--batches", "1,4",
+        "--dim", "layers=1", "--mapper", "greedy", "--csv", "-",
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [(r["length"], r["batch"]) for r in rows] == [
+        ("63", "1"), ("63", "4"), ("127", "1"), ("127", "4")
+    ]  # fmt: skip
+    for row in rows:
+        rate = 1e3 * int(row["batch"]) / float(row["latency_ms"])
+        assert float(row["inputs_per_s"]) == pytest.approx(rate)
+    single = succeed(
+        "simulate", "gpt2_decode", "-a", "sn40l", "--batch", "4", "--dim", "context=127", "--dim",
+        "layers=1", "--mapper", "greedy", "--json", "-",
+    )  # fmt: skip
+    assert int(rows[3]["cycles"]) == json.loads(single)["total"]["cycles"]
+
+
+def test_lengths_with_parameters_as_json_and_as_a_table() -> None:
+    sizes = ("sweep", "gpt2_prefill", "--lengths", "8", "--dim", "layers=1")
+    rows = json.loads(succeed(*sizes, "--vary", "rows=8,16", "--json", "-"))
+    assert [(row["length"], row["rows"]) for row in rows] == [(8, 8), (8, 16)]
+    shown = succeed(*sizes, "--batches", "1,2")
+    assert "inputs/s" in shown
+    assert "gpt2_prefill on edge" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ((), "give --vary, --lengths or --batches"),
+        (("--lengths", "5"), "'resnet8' has no length in tokens"),
+        (("--batches", "0"), "--batches 0: needs whole numbers >= 1"),
+        (("--batches", ","), "needs whole numbers"),
+    ],
+)
+def test_bad_lengths_and_batches_are_one_line(options: tuple[str, ...], complaint: str) -> None:
+    assert complaint in run("sweep", "resnet8", *options).complaint
