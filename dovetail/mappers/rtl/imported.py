@@ -158,7 +158,8 @@ class _Numbers:
 
 
 def _code(bound: float, step: float, zero: int, default: int) -> int:
-    """The code of a bound, within int8."""
+    """The code of a bound, within int8: divided in 32 bits, as TFLite does."""
     if not math.isfinite(bound):
         return default
-    return max(LEAST, min(MOST, round(bound / step) + zero))
+    codes = np.float32(bound) / np.float32(step)
+    return max(LEAST, min(MOST, math.floor(codes + 0.5) + zero))
