@@ -71,6 +71,8 @@ def report_table(report: Report, top: int, width: int) -> tuple[Table, str]:
     if top and len(shown) < len(own):
         title += f" (the {len(shown)} longest of {len(own)} operators; --top 0 shows all)"
     headings = [name for name in COLUMNS if width >= WIDE_TERMINAL or name not in WIDE]
+    if not report.energy_pj:  # unknown to some families
+        headings.remove("energy")
     table = make_table(headings, words=("operator", "kind", "engine"))
     fused = _fused_kinds(report) if top else {}
     for op in shown:
@@ -158,15 +160,12 @@ def _engines(report: Report) -> str:
 
 
 def deployment(network: Network, accelerator: Accelerator) -> str:
-    """A line on the number formats that the network's tensors run in."""
+    """A line on the number formats that tensors run in, of families with operand widths; or ""."""
     widths = accelerator.to_dict()
-    if "activation_bits" in widths and "bits" in widths:
-        return (
-            f"tensors deployed as {widths['bits']}-bit numbers; activations take "
-            f"{widths['activation_bits']} bits in memory"
-        )
-    if "input_bits" not in widths:
+    if accelerator.family == "system":
         return "every core runs tensors at its own operand widths"
+    if "input_bits" not in widths:
+        return ""
     kept = sorted({str(t.format) for t in network.tensors if t.format.kind == "int"})
     floating = sorted({str(t.format) for t in network.tensors if t.format.kind != "int"})
     sums = widths.get("accumulator_bits", widths.get("sum_bits"))

@@ -173,7 +173,9 @@ def simulate_command(
         _write_trace(trace, mapped, gates)
     if "-" not in (json_path, csv_path):
         show(*report_table(report, top, console().width))
-        print(f"\n{summary(report)}\n{deployment(net, chosen)}")
+        print(f"\n{summary(report)}")
+        if formats := deployment(net, chosen):
+            print(formats)
         if note := getattr(mapped, "note", None):
             print(note())
 

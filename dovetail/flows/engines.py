@@ -64,13 +64,17 @@ class MappedEngines:
         return self.accelerator.device.share(self.accelerator.used())
 
     def note(self) -> str:
-        """A line on what the engines take of the device."""
+        """Lines on number formats, and on what the engines take of the device."""
         device = self.accelerator.device
         shares = ", ".join(
             f"{count:,} {name.upper()} ({count / getattr(device, name):.0%})"
             for name, count in self.accelerator.used().items()
         )
-        return f"{shares} of the {device.part}"
+        a = self.accelerator
+        return (
+            f"tensors deployed as {a.bits}-bit numbers; activations take {a.activation_bits} bits "
+            f"in memory\n{shares} of the {device.part}"
+        )
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
