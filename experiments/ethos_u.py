@@ -10,7 +10,9 @@ estimates for the same networks (its `legacy` scheduler, which the model follows
 single operators (the columns are those of `tests/golden/ethos_u_operators.csv`), and its layers.
 `pip install ethos-u-vela==5.2.0` and its `--verbose-performance` give the public the same numbers.
 
-`--vela FOLDER` compares from file to total: `FOLDER/MODEL.tflite`, and what
+Last, from TFLite file to total: networks of the zoo, which `dovetail export` writes, against what
+Vela said of these files (`tests/golden/ethos_u_tflite.csv`). `--vela FOLDER` does the same of other
+models: `FOLDER/MODEL.tflite`, and what
 `vela MODEL.tflite --accelerator-config CONFIG [--debug-force-legacy-core] --output-dir
 FOLDER/CORE/CONFIG` wrote, CORE `legacy` or `regor` and CONFIG like `ethos-u55-128`.
 
@@ -27,6 +29,7 @@ import csv
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ethos_u_tables as tables
 
@@ -36,6 +39,7 @@ from dovetail.flows.npu import MappedNpu
 from dovetail.mappers.npu.lowering import lower
 from dovetail.mappers.npu.planning import plan
 from dovetail.networks.registry import load_network
+from dovetail.networks.tflite_export import to_tflite
 
 CONFIGURATIONS = (
     "ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256",
@@ -68,6 +72,7 @@ VELA = {
 }
 """Total cycles by configuration: Vela 5.2.0 on MLPerf Tiny's trained int8 networks, MobileNetV2's
 weights being random. Weights that are trained compress better than ours are assumed to."""
+WRITTEN = Path(__file__).parents[1] / "tests" / "golden" / "ethos_u_tflite.csv"
 EXECUTORCH = 5.5e6
 VELA_SRAM_ONLY = 5.864e6
 
@@ -91,8 +96,9 @@ def main() -> int:
         totals("ours, with the tables' encoded bytes", sized)
         curves |= sized
     sweep(curves, options.figure)
-    if options.vela:
-        from_files(Path(options.vela))
+    print("\nFrom TFLite file to total cycles: ours against Vela's on the same file")
+    print(f"{'model':18s}{'scheduler':10s}" + "".join(f"{n[6:]:>10s}" for n in CONFIGURATIONS))
+    given(Path(options.vela)) if options.vela else written()
     return int(wrong > 0)
 
 
@@ -228,19 +234,40 @@ def last_schedule(path: Path) -> list[tables.Row]:
     return list(rows[begin:])
 
 
-def from_files(folder: Path) -> None:
-    """Totals of TFLite models, from the file on, against Vela's on the same file."""
-    print("\nFrom TFLite file to total cycles: ours against Vela's")
-    print(f"{'model':18s}{'scheduler':10s}" + "".join(f"{n[6:]:>10s}" for n in CONFIGURATIONS))
+def written() -> None:
+    """The zoo as TFLite files, from the file on, against what Vela said of them."""
+    theirs = {
+        (row["network"], row["core"], row["accel"]): float(row["cycles_total"])
+        for row in tables.read(str(WRITTEN))
+    }
+    with TemporaryDirectory() as folder:
+        for name in dict.fromkeys(network for network, _, _ in theirs):
+            path = Path(folder) / f"{name}.tflite"
+            path.write_bytes(to_tflite(load_network(name)))
+            from_file(path, {key[1:]: cycles for key, cycles in theirs.items() if key[0] == name})
+
+
+def given(folder: Path) -> None:
+    """The same of a folder's models, and what Vela wrote about them."""
     for path in sorted(folder.glob("*.tflite")):
-        network = load_network(str(path))
-        cycles = [total(map_network(network, tables.accelerator_of(n))) for n in CONFIGURATIONS]
-        for core in ("legacy", "regor"):
-            theirs = [summary(folder / core / name, path.stem) for name in CONFIGURATIONS]
-            if any(theirs):
-                pairs = zip(cycles, theirs, strict=True)
-                errors = (f"{a / b - 1:+10.1%}" if b else f"{'-':>10s}" for a, b in pairs)
-                print(f"{path.stem:18s}{core:10s}" + "".join(errors))
+        found = {
+            (core, name): summary(folder / core / name, path.stem)
+            for core in VELA
+            for name in CONFIGURATIONS
+        }
+        from_file(path, found)
+
+
+def from_file(path: Path, theirs: dict[tuple[str, str], float]) -> None:
+    """Errors of one model's totals by scheduler and configuration."""
+    network = load_network(str(path))
+    cycles = [total(map_network(network, tables.accelerator_of(n))) for n in CONFIGURATIONS]
+    for core in VELA:
+        pairs = [
+            (count, theirs.get((core, n))) for count, n in zip(cycles, CONFIGURATIONS, strict=True)
+        ]
+        errors = (f"{a / b - 1:+10.1%}" if b else f"{'-':>10s}" for a, b in pairs)
+        print(f"{path.stem:18s}{core:10s}" + "".join(errors))
 
 
 def summary(folder: Path, model: str) -> float:

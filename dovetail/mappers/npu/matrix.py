@@ -54,7 +54,7 @@ def matrix_work(
     padded = given.elements < moving.elements
     height, width = given.shape[2:] if padded else (view.rows.size, view.columns.size)
     ifm: Shape = (height, width, g * c)
-    if first and not padded and g == 1 and stride[1] > 1 and width % stride[1] == 0:
+    if first and not padded and g == 1 and _folds(view.columns, q, s):
         ifm, kernel, stride = _folded(ifm, kernel, stride, q, view.columns)
     _check(g, k, c, kernel, stride)
     kind = "depthwise" if g > 1 else "conv"
@@ -74,6 +74,20 @@ def _product(vectors: int, inputs: int, outputs: int, bits: int, result_bits: in
     )
 
 
+def _folds(axis: Axis, columns: int, taps: int) -> bool:
+    """Whether columns can fold: no stride is left over, and zeros stand as TFLite's SAME has them.
+
+    Other zeros are an operation of their own there, which then is the network's first.
+    """
+    zeros = max(_zeros(axis, columns, taps), 0)
+    return axis.stride > 1 and axis.size % axis.stride == 0 and axis.padding == zeros // 2
+
+
+def _zeros(axis: Axis, columns: int, taps: int) -> int:
+    """Columns of padding that results need; negative if the last columns are left over."""
+    return (columns - 1) * axis.stride + (taps - 1) * axis.dilation + 1 - axis.size
+
+
 def _folded(
     ifm: Shape, kernel: tuple[int, int], stride: tuple[int, int], columns: int, axis: Axis
 ) -> tuple[Shape, tuple[int, int], tuple[int, int]]:
@@ -82,7 +96,7 @@ def _folded(
     Zero taps keep the padding what it was.
     """
     step = stride[1]
-    padding = (columns - 1) * step + (kernel[1] - 1) * axis.dilation + 1 - ifm[1]
+    padding = _zeros(axis, columns, kernel[1])
     taps = padding + 1 if padding > 0 else -(-kernel[1] // step)
     return (ifm[0], ifm[1] // step, ifm[2] * step), (kernel[0], taps), (stride[0], 1)
 
