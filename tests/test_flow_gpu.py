@@ -44,7 +44,7 @@ def test_estimate_is_near_cycle(name: str) -> None:
     for network in ("resnet50", "bert_base"):
         mapped = map_network(load_network(network), gpu)
         estimate, cycle = (mapped.report(f).cycles for f in ("estimate", "cycle"))
-        assert estimate == pytest.approx(cycle, rel=0.06)
+        assert estimate == pytest.approx(cycle, rel=0.01)
 
 
 def test_epilogues_leave_fewer_kernels_and_less_traffic() -> None:
