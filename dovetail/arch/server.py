@@ -56,6 +56,11 @@ class Server(Parameters):
         """What all sockets reach."""
         return self.sockets * self.tflops * 1e12 * self.compute_efficiency
 
+    @property
+    def pace(self) -> float:
+        """Speed of what runs while a copy takes its part of fast memory's bandwidth."""
+        return self.bytes_per_second / (self.bytes_per_second + self.switch_gb_per_s * 1e9)
+
     def switch_seconds(self, size: float) -> float:
         """Copies so many bytes into fast memory, with nothing else on the way."""
         return size / (self.switch_gb_per_s * 1e9)

@@ -4,10 +4,10 @@ All sockets work on one batch at a time. A request goes to the router, which pic
 waits in the expert's queue. The batch whose first request came first is next; it takes all that
 wait for its expert, up to a limit. Its expert is copied from the large memory unless fast memory
 holds it; with `ahead` > 0 that happens while the batches before it run. Copies that run at once
-share the bandwidth. A batch runs until its longest answer is complete.
+share the bandwidth, and take some of fast memory's from the batch that runs. A batch runs until its
+longest answer is complete.
 
-Left out: what copies take of fast memory's own bandwidth (7 % on an SN40L while one runs), launch
-times, and batches that requests join or leave while they run.
+Left out: launch times, and batches that requests join or leave while they run.
 
 References:
     Prabhakar et al., SambaNova SN40L, MICRO 2024, arXiv 2405.07518, section 5.
@@ -208,14 +208,24 @@ class _Simulation:
                 seconds += model.decode_seconds(
                     self.server, count, work.prompt_tokens, work.router_tokens
                 )
-                yield from self._work(seconds)
+                seconds = yield from self._work(seconds)
             for request in group:
                 self.routing[request] = seconds
                 self._enqueue(request)
 
-    def _work(self, seconds: float) -> Process:
-        yield self.env.timeout(seconds)
-        self.engine_seconds += seconds
+    def _work(self, seconds: float) -> Generator[simpy.Event, Any, float]:
+        """Runs what takes so long without copies; returns how long it took with them."""
+        begin, left = self.env.now, seconds
+        while True:
+            since, pace = self.env.now, self.server.pace if self.link.active else 1.0
+            end = self.env.timeout(left / pace)
+            yield end | self.link.changed
+            if end.processed:
+                break
+            left = max(0.0, left - (self.env.now - since) * pace)
+        took = self.env.now - begin
+        self.engine_seconds += took
+        return took
 
     def _stage(self) -> Process:
         """Forms batches in order and starts the copies that they need."""
@@ -251,8 +261,7 @@ class _Simulation:
         switched = self.env.now - waited
         with self.engine.request() as engine:
             yield engine
-            seconds = self._batch_seconds(group)
-            yield from self._work(seconds)
+            seconds = yield from self._work(self._batch_seconds(group))
         self.cache.release(expert)
         self.batches += 1
         for request in group:

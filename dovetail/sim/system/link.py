@@ -29,13 +29,21 @@ class Link:
         self.env = env
         self.bytes_per_second = bytes_per_second
         self.busy_seconds = 0.0
+        self.changed = env.event()
         self._running: list[_Transfer] = []
         self._since = 0.0
         self._planned = 0
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is on its way; `changed` is when that changes next."""
+        return bool(self._running)
+
     def transfer(self, size: float) -> simpy.Event:
         """Starts a transfer; the event is when it has ended."""
         self._advance()
+        if not self._running:
+            self._change()
         done = self.env.event()
         self._running.append(_Transfer(size, size, done))
         self._plan()
@@ -71,4 +79,10 @@ class Link:
         self._running = [t for t in self._running if t.left > max(least, LEFT * t.size)]
         for transfer in ended:
             transfer.done.succeed()
+        if not self._running:
+            self._change()
         self._plan()
+
+    def _change(self) -> None:
+        self.changed.succeed()
+        self.changed = self.env.event()

@@ -144,7 +144,10 @@ def test_copying_ahead_hides_copies() -> None:
     run = work.model.decode_seconds(SERVERS["sn40l"], 1, 0, 200)
     copy = SERVERS["sn40l"].switch_seconds(work.model.weight_bytes)
     assert plain.seconds == pytest.approx(500 * (run + copy))
-    assert ahead.seconds == pytest.approx(500 * run, rel=2e-3)
+    slowed = copy * (1 - SERVERS["sn40l"].pace)
+    assert 0.07 < 1 - SERVERS["sn40l"].pace < 0.08
+    # The first three are copied side by side; all others while a batch runs.
+    assert ahead.seconds == pytest.approx(3 * copy + 500 * run + 497 * slowed)
     whole(ahead)
 
 
