@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TypeAlias
 
 from dovetail.arch.attention import AttentionArray
@@ -98,17 +98,30 @@ class CascadeProgram:
         in_flight = max(1, self.a.rf_words // WORDS_OF_A_TILE)
         return min(wanted, in_flight - 1, self.rows * self.width)
 
+    @property
+    def behind(self) -> int:
+        """Tiles between values and the addition of their sums, which take as long to drain.
+
+        A query tile needs its sums when it meets the next keys, `width` tiles later.
+        """
+        if self.a.binding != "fusemax":
+            return 0
+        per_tile, _ = tile_cycles(self.a, self.work)
+        busy = sum(n for name, n in per_tile.items() if name not in ON_ARRAY[self.a.binding])
+        return min(-(-self.a.dim // busy), self.width - 1)
+
     def program(self) -> TaskProgram:
         """The tasks."""
         start = [self._load("Q")] if self.query_buffers > 1 else []
         start += [self._load("K"), self._load("V")] if self.buffers > 1 else []
         ahead = [t for i in range(self.ahead) for t in self._early(self._spot(i, self.blocks == 1))]
         blocks: list[Task | TaskLoop] = []
-        if self.blocks > 2:
-            blocks.append(TaskLoop(self.blocks - 2, self._block(False, False)))
-        if self.blocks > 1:
-            blocks += self._block(False, True)
-        blocks += self._block(True, True)
+        ends = {0, 1, self.blocks - 2, self.blocks - 1, self.blocks}
+        for block, end in pairwise(sorted(ends - {-1})):
+            left = self.blocks - 1 - block
+            tasks = self._block(block == 0, left == 0, left <= 1)
+            blocks += [TaskLoop(end - block, tasks)] if end - block > 1 else tasks
+        blocks += [task for _ in range(self.behind) for task in self._merge(ends=True)]
         free = {"K": self.buffers, "V": self.buffers, "Q": self.query_buffers, "B": 2}
         tokens = {f"{name} free": count for name, count in free.items()}
         return TaskProgram((*start, *ahead, *blocks), {**tokens, "turn": 1})
@@ -119,12 +132,12 @@ class CascadeProgram:
             row == 0, row == self.rows - 1, column == 0, column == self.width - 1, last_block
         )
 
-    def _block(self, last: bool, next_last: bool) -> Body:
-        """All tiles of a block; what runs ahead reaches into the next one."""
+    def _block(self, first: bool, last: bool, next_last: bool) -> Body:
+        """All tiles of a block; it reaches into the next one, and finishes the one before."""
         rows: list[Task | TaskLoop] = []
         for alike, run in groupby(range(self.rows), self._alike):
             count = len(list(run))
-            body = self._row(alike, last, next_last)
+            body = self._row(alike, first, last, next_last)
             rows += [TaskLoop(count, body)] if count > 1 else body
         return tuple(rows)
 
@@ -133,19 +146,30 @@ class CascadeProgram:
         reach = -(-self.ahead // self.width)
         return 1 if 0 < row and row + reach < self.rows - 1 else row
 
-    def _row(self, row: int, last: bool, next_last: bool) -> tuple[Task | TaskLoop, ...]:
+    def _row(self, row: int, first: bool, last: bool, next_last: bool) -> Body:
         """The tiles that meet one tile of keys."""
-        first = row * self.width
         spots = [
-            (self._later(first + i, last, next_last), self._spot(first + i, last))
-            for i in range(self.width)
+            (
+                self._later(tile, last, next_last),
+                self._spot(tile, last),
+                self._earlier(tile, first),
+            )
+            for tile in range(row * self.width, (row + 1) * self.width)
         ]
         body: list[Task | TaskLoop] = []
-        for (early, late), run in groupby(spots):
+        for (early, late, merge), run in groupby(spots):
             tasks = (*(self._early(early) if early else ()), *self._late(late))
+            tasks += () if merge is None else tuple(self._merge(ends=merge))
             count = len(list(run))
             body += [TaskLoop(count, tasks)] if count > 1 else tasks
         return tuple(body)
+
+    def _earlier(self, tile: int, first: bool) -> bool | None:
+        """Whether the tile whose sums are added beside a tile meets the last keys; None before."""
+        tile -= self.behind
+        if tile < 0:
+            return None if first else True
+        return tile >= (self.rows - 1) * self.width
 
     def _later(self, tile: int, last: bool, next_last: bool) -> Spot | None:
         """The tile whose product runs beside the rest of a tile; None after the last one."""
@@ -185,7 +209,12 @@ class CascadeProgram:
             "architecture": self._stepwise,
             "cascade": self._vectorized,
         }[self.a.binding](("V",) * at.first, ("V free",) * at.last)
-        if at.last_row:
+
+    def _merge(self, *, ends: bool) -> Iterator[Task]:
+        """The sums of a tile added to the running ones; divided and stored after the last keys."""
+        if self.a.binding != "architecture":
+            yield self._task("sums", VECTOR, ["RD", "RNV"], ("sums",))
+        if ends:
             yield self._task("divide", VECTOR, ["AV"], signals=("AV",))
             yield Task("store", DRAM, self._moving("AV"), ("AV",))
 
@@ -194,8 +223,8 @@ class CascadeProgram:
         yield self._task("maximum", VECTOR, ["RM"], ("scores",), ("maximum",))
         yield self._task("exponentials", ARRAY, ["SLN", "SLD"], ("maximum",))
         yield self._task("correction", VECTOR, ["PRM", "SPD", "SPNV"])
-        yield self._task("values", ARRAY, ["SLNV"], waits, ("sums", *signals))
-        yield self._task("sums", VECTOR, ["RD", "RNV"], ("sums",))
+        yield self._task("values", ARRAY, ["SLNV"], waits, signals)
+        yield self._task("results", ARRAY, [], signals=("sums",), delay=self.a.dim * TICKS)
 
     def _stepwise(self, waits: Tokens, signals: Tokens) -> Iterator[Task]:
         """Each phase begins when both sides have ended the one before; sums are added as made."""
@@ -212,7 +241,6 @@ class CascadeProgram:
         yield self._task("exponentials", VECTOR, names, ("scores",), ("weights",))
         yield self._task("values", ARRAY, ["SLNV"], ("weights", *waits), ("sums", *signals))
         yield self._task("correction", VECTOR, ["SLD", "PRM", "SPD", "SPNV"])
-        yield self._task("sums", VECTOR, ["RD", "RNV"], ("sums",))
 
     def _task(
         self, name: str, engine: str, einsums: Sequence[str], waits: Tokens = (),
