@@ -30,6 +30,8 @@ NAMES = {
     "dovetail/CoDesign-v0": "codesign",
     "dovetail/Accelerator-v0": "accelerator",
     "dovetail/FpgaFolding-v0": "fpga_folding",
+    "dovetail/RduPlacement-v0": "rdu_placement",
+    "dovetail/NasBench201-v0": "nasbench201",
 }
 """Problems behind the registered environments."""
 
@@ -57,8 +59,13 @@ DEMO: dict[str, object] = {
 """The problem that the demo searches: designs that the RTL builds as they are, and that a simulator
 runs in seconds to minutes."""
 
-OWNERS = {"network": "accelerator", "dataset": "codesign", "epochs": "codesign"}
-"""Options that only one of the two problems has."""
+OWNERS = {
+    "network": ("accelerator",),
+    "dataset": ("codesign", "nasbench201"),
+    "epochs": ("codesign", "nasbench201"),
+    "table": ("nasbench201",),
+}
+"""Problems that have an option which not all of them have."""
 
 EXAMPLES = examples(
     "dovetail search --budget 5000 --constraint 'area_mm2<=1' --report r.html",
@@ -126,8 +133,8 @@ def search_command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What is searched: codesign (network and accelerator) or accelerator (for a given "
-            "network).",
+            help="What is searched: codesign (network and accelerator), accelerator (for a given "
+            "network) or nasbench201 (cell and accelerator).",
             show_default=ENV,
             rich_help_panel=PROBLEM,
         ),
@@ -174,7 +181,8 @@ def search_command(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Of --env codesign: digits, a CIFAR-10 folder, or an .npz file.",
+            help="Of --env codesign: digits, a CIFAR-10 folder, or an .npz file; of nasbench201: "
+            "cifar10, cifar100 or imagenet16.",
             show_default="digits",
             rich_help_panel=PROBLEM,
         ),
@@ -183,9 +191,19 @@ def search_command(
         int | None,
         typer.Option(
             metavar="N",
-            help="Of --env codesign: passes of the supernet's training over the data.",
+            help="Of --env codesign: passes of the supernet's training over the data; of "
+            "nasbench201: 12 or 200, after which accuracy was measured.",
             min=1,
-            show_default="40",
+            show_default="40, or 200",
+            rich_help_panel=PROBLEM,
+        ),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F",
+            help="Of --env nasbench201: the .npz file of measurements.",
+            show_default="a synthetic twin",
             rich_help_panel=PROBLEM,
         ),
     ] = None,
@@ -206,7 +224,7 @@ def search_command(
     before = stored_spec(study, resume=resume)
     spec = problem_spec(
         env or (str(before.problem["problem"]) if before else ENV),
-        {"network": network, "dataset": dataset, "epochs": epochs},
+        {"network": network, "dataset": dataset, "epochs": epochs, "table": table},
         load_accelerator(accelerator or "edge", overrides) if accelerator or overrides else None,
         objective,
         constraint,
@@ -285,9 +303,10 @@ def problem_spec(
         "constraints": list(constraints) if constraints else None,
     }
     spec = {key: value for key, value in given.items() if value is not None}
-    for key, owner in OWNERS.items():
-        if key in spec and name in OWNERS.values() and name != owner:
-            raise ProblemError(f"--{key} {spec[key]}: goes with --env {owner}, not {name}")
+    for key, owners in OWNERS.items():
+        if key in spec and name in NAMES.values() and name not in owners:
+            allowed = " or ".join(owners)
+            raise ProblemError(f"--{key} {spec[key]}: goes with --env {allowed}, not {name}")
     return {"problem": name, **spec}
 
 

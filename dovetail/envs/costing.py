@@ -90,17 +90,31 @@ class Workload:
         totals = batch_totals(
             designs, self.operators, index, objective=self.mapping, mapper=self.mapper
         )
-        cycles = totals[:, Cost.CYCLES]
-        latency_ms = cycles / designs[:, Design.CLOCK_MHZ] / 1e3
-        energy_mj = energy_pj(totals) * 1e-9
-        peak = designs[:, [Design.ROWS, Design.COLS, Design.ARRAYS]].prod(axis=1)
-        return {
-            "latency_ms": latency_ms,
-            "energy_mj": energy_mj,
-            "edp_mj_ms": energy_mj * latency_ms,
-            "area_mm2": np.where(np.isnan(cycles), np.nan, areas(designs)),
-            "utilization": self.macs(index) / (cycles * peak),
-        }
+        return figures(designs, totals, self.macs(index))
+
+
+def figures(designs: FloatArray, totals: FloatArray, macs: FloatArray) -> dict[str, FloatArray]:
+    """Metrics of n lawful accelerators from what their networks cost.
+
+    Args:
+        designs: rows of `Design` columns, (n, len(Design)).
+        totals: rows of `Cost` columns, (n, len(Cost)); NaN where an operator has no tiling.
+        macs: multiply-accumulates on the array (n,).
+
+    Returns:
+        `METRICS` by name, each (n,).
+    """
+    cycles = totals[:, Cost.CYCLES]
+    latency_ms = cycles / designs[:, Design.CLOCK_MHZ] / 1e3
+    energy_mj = energy_pj(totals) * 1e-9
+    peak = designs[:, [Design.ROWS, Design.COLS, Design.ARRAYS]].prod(axis=1)
+    return {
+        "latency_ms": latency_ms,
+        "energy_mj": energy_mj,
+        "edp_mj_ms": energy_mj * latency_ms,
+        "area_mm2": np.where(np.isnan(cycles), np.nan, areas(designs)),
+        "utilization": macs / (cycles * peak),
+    }
 
 
 def rows_by_operator(network: Network, machine: str = "ideal") -> dict[str, IntArray]:

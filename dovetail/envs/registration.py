@@ -78,6 +78,50 @@ def folding_vector_env(
     return DesignVectorEnv(_problem("fpga_folding", fields), num_envs, preference=preference)
 
 
+def nasbench201_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions are a NAS-Bench-201 cell and an accelerator's parameters.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.nasbench201.DEFAULTS`; an unknown
+            field is an error.
+    """
+    problem = _problem("nasbench201", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def nasbench201_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `nasbench201_env`."""
+    return DesignVectorEnv(_problem("nasbench201", fields), num_envs, preference=preference)
+
+
+def placement_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions cut a network into an RDU's sections and share out its units.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.rdu_placement.DEFAULTS`; an unknown
+            field is an error.
+    """
+    problem = _problem("rdu_placement", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def placement_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `placement_env`."""
+    return DesignVectorEnv(_problem("rdu_placement", fields), num_envs, preference=preference)
+
+
 def _problem(name: str, fields: dict[str, object]) -> DesignProblem:
     if fields.get("problem", name) != name:
         raise ProblemError(f"problem = {fields['problem']!r}: this environment's is '{name}'")
@@ -90,6 +134,8 @@ def register() -> None:
         ("Accelerator", accelerator_env, accelerator_vector_env),
         ("CoDesign", codesign_env, codesign_vector_env),
         ("FpgaFolding", folding_env, folding_vector_env),
+        ("RduPlacement", placement_env, placement_vector_env),
+        ("NasBench201", nasbench201_env, nasbench201_vector_env),
     ):
         identifier = f"dovetail/{name}-v0"
         if identifier not in gymnasium.registry:

@@ -1,0 +1,133 @@
+"""The exact Pareto front of a NAS-Bench-201 problem, by enumeration of all its designs.
+
+A network's cost is the sum of its operators'. So each accelerator costs each distinct operator
+once, and one matrix product gives the costs of all 15,625 networks on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dovetail.envs.costing import BatchWork, figures
+from dovetail.envs.nasbench201 import NasBench201Problem
+from dovetail.envs.nasbench201_slots import CellTables, all_cells
+from dovetail.envs.objectives import assess
+from dovetail.envs.problem import Evaluation
+from dovetail.errors import ProblemError
+from dovetail.ir.pareto import ParetoArchive
+from dovetail.ir.space import FloatArray, IntArray
+from dovetail.mappers.systolic.batch import batch_totals
+from dovetail.sim.columns import Cost
+
+MAX_ACCELERATORS = 100_000
+"""Accelerators that are enumerated at most."""
+
+
+@dataclass(frozen=True)
+class ExactFront:
+    """All that a search could find.
+
+    Attributes:
+        designs: (k, knobs), one for each point of the front.
+        objectives: (k, m), normalised.
+        hypervolume: below the problem's reference point.
+        enumerated: designs that were costed.
+        feasible: how many of them are within laws and constraints.
+        least: lowest value (m,) of each objective over the feasible designs.
+    """
+
+    designs: IntArray
+    objectives: FloatArray
+    hypervolume: float
+    enumerated: int
+    feasible: int
+    least: FloatArray
+
+    def share(self, archive: ParetoArchive) -> float:
+        """Hypervolume of an archive as a share of this front's: 1 is all there is."""
+        return archive.hypervolume / self.hypervolume if self.hypervolume else 0.0
+
+    def regret(self, archive: ParetoArchive) -> FloatArray:
+        """How far (m,) an archive's best is from the least of each objective; infinite if empty."""
+        if not len(archive):
+            return np.full(len(self.least), np.inf)
+        regret: FloatArray = archive.objectives.min(axis=0) - self.least
+        return regret
+
+
+def exact_front(
+    problem: NasBench201Problem, progress: Callable[[int, int], None] | None = None
+) -> ExactFront:
+    """Enumerates a problem.
+
+    Args:
+        problem: on ideal systolic arrays.
+        progress: called with accelerators done and in all.
+
+    Raises:
+        ProblemError: if its accelerators are not costed in closed form, or too many.
+    """
+    work, cells = problem.work, problem.cells
+    if not isinstance(work, BatchWork) or cells is None:
+        raise ProblemError(f"problem '{problem.name}': only ideal systolic arrays are enumerated")
+    space = problem.hardware.space
+    if space.size > MAX_ACCELERATORS:
+        raise ProblemError(
+            f"problem '{problem.name}' has {space.size:,} accelerators: at most "
+            f"{MAX_ACCELERATORS:,} are enumerated; give fewer knobs or values"
+        )
+    choices = all_cells()
+    hardware = np.stack(np.unravel_index(np.arange(space.size), tuple(space.cardinalities)), axis=1)
+    lawful = hardware[problem.hardware.violations(hardware) <= 0]
+    archive = ParetoArchive(problem.reference_point, len(problem.space.knobs))
+    least = np.full(len(problem.objectives), np.inf)
+    counts, feasible = cells.counts().astype(np.float64), 0
+    for done, row in enumerate(lawful, start=1):
+        designs = np.concatenate([choices, np.broadcast_to(row, (len(choices), len(row)))], axis=1)
+        evaluation = _evaluate(problem, work, cells, counts, choices, row)
+        archive.add(designs, evaluation.objectives, evaluation.feasible)
+        if evaluation.feasible.any():
+            feasible += int(evaluation.feasible.sum())
+            least = np.minimum(least, evaluation.objectives[evaluation.feasible].min(axis=0))
+        if progress:
+            progress(done, len(lawful))
+    return _exact(problem, archive, len(lawful) * len(choices), feasible, least)
+
+
+def _evaluate(
+    problem: NasBench201Problem, work: BatchWork, cells: CellTables, counts: FloatArray,
+    choices: IntArray, row: IntArray,
+) -> Evaluation:  # fmt: skip
+    """All cells (15625, 6) on one accelerator (knobs,)."""
+    operators = cells.operators
+    design = work.hardware.rows(row[None])
+    each = batch_totals(
+        np.repeat(design, len(operators), axis=0), operators, np.arange(len(operators))[:, None],
+        objective=work.workload.mapping, mapper=work.workload.mapper,
+    )  # fmt: skip
+    unfit = np.isnan(each[:, Cost.CYCLES])
+    totals = counts @ np.where(unfit[:, None], 0.0, each)
+    totals[counts[:, unfit].any(axis=1)] = np.nan
+    macs = counts @ work.workload.macs(np.arange(len(operators))[:, None])
+    metrics = figures(np.repeat(design, len(choices), axis=0), totals, macs)
+    metrics |= problem.measured(choices)
+    unmappable = np.isnan(metrics["latency_ms"])
+    metrics = {name: np.where(unmappable, np.nan, values) for name, values in metrics.items()}
+    return assess(metrics, unmappable.astype(np.float64), problem.objectives, problem.constraints)
+
+
+def _exact(
+    problem: NasBench201Problem, found: ParetoArchive, enumerated: int, feasible: int,
+    least: FloatArray,
+) -> ExactFront:  # fmt: skip
+    """The front with its objectives as the problem itself adds them up, to the last bit."""
+    archive = ParetoArchive(problem.reference_point, len(problem.space.knobs))
+    if len(found):
+        evaluation = problem.evaluate(found.designs)
+        archive.add(found.designs, evaluation.objectives, evaluation.feasible)
+    return ExactFront(
+        archive.designs, archive.objectives, archive.hypervolume, enumerated, feasible, least
+    )
