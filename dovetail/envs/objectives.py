@@ -21,6 +21,7 @@ MINIMISED: dict[str, tuple[str, float, float]] = {
     "error": ("linear", 0.1, 3.0),
     "interval_ms": ("log", 1.0, 1.0),
     "device_share": ("log", 1.0, 1.0),
+    "socket_ms": ("log", 1.0, 1.0),
 }
 """Scale, default reference and hypervolume corner of each metric that can be an objective.
 

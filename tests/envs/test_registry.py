@@ -24,7 +24,14 @@ def plugged(monkeypatch):
 
 @pytest.mark.usefixtures("plugged")
 def test_a_package_adds_a_problem_by_entry_point():
-    assert registry.names() == ("accelerator", "broken", "codesign", "fpga_folding", "toy")
+    assert registry.names() == (
+        "accelerator",
+        "broken",
+        "codesign",
+        "fpga_folding",
+        "rdu_placement",
+        "toy",
+    )
     problem = ToyProblem(["area_mm2<=12.5"])
     again = registry.make_problem(problem.describe())
     assert isinstance(again, ToyProblem)
