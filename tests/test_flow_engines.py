@@ -7,6 +7,8 @@ import json
 import gymnasium
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import dovetail.envs
 from dovetail.arch import presets
@@ -88,6 +90,32 @@ def test_more_bandwidth_and_more_parallelism_are_never_slower():
     ):
         found = [cycles(**{name: value}) for value in values]
         assert found == sorted(found, reverse=True), name
+
+
+KNOBS = {
+    **EDGE.default_knobs(),
+    "dram_gb_per_s": (0.3, 3, 17, 100),
+    "axi_bits": (128, 256, 512),
+    "activation_bits": (16, 32),
+    "share": (1.0,),
+}
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.fixed_dictionaries({name: st.sampled_from(values) for name, values in KNOBS.items()}))
+def test_laws_hold_for_any_design(change):
+    network, design = m3vit(rows=32, columns=48, experts=4, expert_hidden=64), EDGE.replace(change)
+    assume(not design.validate())
+    mapped = map_network(network, design)
+    estimate, cycle = mapped.report(), mapped.report("cycle")
+    assert cycle.cycles <= estimate.cycles <= 1.02 * cycle.cycles
+    assert estimate.macs == cycle.macs == network.macs
+    for report in (estimate, cycle):
+        moved = sum(report.total["dram_bytes"].values())
+        assert report.cycles >= moved / design.dram_bytes_per_cycle
+        for op in report.operators:
+            assert op.cycles == op.compute_cycles + sum(op.stall_cycles.values())
+            assert min([*op.stall_cycles.values(), op.cycles]) >= 0
 
 
 def test_a_batch_takes_its_multiple():
