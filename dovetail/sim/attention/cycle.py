@@ -48,10 +48,11 @@ def cascade_program(
     e, f, wide = work.query_width, work.value_width, a.binding == "cascade"
     tile = a.word_bytes * a.dim
     query_words = e + f + 2 + 2 * a.dim * wide
-    spare = a.buffer_bytes - tile * (e + f + mapping.query_tiles * query_words)
+    resident = mapping.query_tiles * mapping.groups
+    spare = a.buffer_bytes - tile * (e + f + resident * query_words)
     buffers = 2 if spare >= tile * (e + f) else 1
     spare -= (buffers - 1) * tile * (e + f)
-    query_buffers = 2 if spare >= tile * mapping.query_tiles * e else 1
+    query_buffers = 2 if spare >= tile * resident * e else 1
     return CascadeProgram(a, work, mapping, buffers, query_buffers, memory)
 
 

@@ -117,6 +117,15 @@ def tile_cycles(a: AttentionArray, work: AttentionWork) -> tuple[dict[str, int],
     return found, found.pop("AV")
 
 
+def tiles_behind(a: AttentionArray, work: AttentionWork) -> int:
+    """Tiles that pass while the sums of a tile drain from the array; 0 if nothing hides that."""
+    if a.binding != "fusemax":
+        return 0
+    per_tile, _ = tile_cycles(a, work)
+    busy = sum(count for name, count in per_tile.items() if name not in ON_ARRAY[a.binding])
+    return tiles(a.dim, busy)
+
+
 def _phases(
     a: AttentionArray, per_tile: dict[str, int], count: int, final: int
 ) -> tuple[float, int]:

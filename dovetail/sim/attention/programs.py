@@ -19,7 +19,7 @@ from typing import TypeAlias
 from dovetail.arch.attention import AttentionArray
 from dovetail.ir.tasks import Body, Task, TaskLoop, TaskProgram
 from dovetail.sim.attention.bindings import ON_ARRAY, PER_SCORE
-from dovetail.sim.attention.estimate import tile_cycles
+from dovetail.sim.attention.estimate import tile_cycles, tiles_behind
 from dovetail.sim.attention.work import AttentionWork, Resident, tiles
 
 TICKS = 1024
@@ -38,17 +38,23 @@ class Spot:
     """A tile of scores within its block, as far as tasks differ by it.
 
     Attributes:
-        first_row: it meets the block's first keys.
+        first_row: it meets its group's first keys.
         last_row: it meets the last keys.
+        begins: it is the first tile of a row.
+        ends: it is the last one.
         first: it is the first query tile to meet these keys.
         last: it is the last one.
+        last_keys: no keys follow these.
         last_block: no block follows.
     """
 
     first_row: bool
     last_row: bool
+    begins: bool
+    ends: bool
     first: bool
     last: bool
+    last_keys: bool
     last_block: bool
 
 
@@ -79,13 +85,14 @@ class CascadeProgram:
 
     @property
     def width(self) -> int:
-        """Query tiles at once, P1."""
-        return self.mapping.query_tiles
+        """Query tiles at once, of all groups that take turns."""
+        return self.mapping.query_tiles * self.mapping.groups
 
     @property
     def blocks(self) -> int:
-        """Blocks of query tiles, of all groups."""
-        return self.work.groups * -(-tiles(self.work.queries, self.a.dim) // self.width)
+        """Blocks of query tiles."""
+        of_group = -(-tiles(self.work.queries, self.a.dim) // self.mapping.query_tiles)
+        return self.work.groups // self.mapping.groups * of_group
 
     @property
     def ahead(self) -> int:
@@ -104,11 +111,7 @@ class CascadeProgram:
 
         A query tile needs its sums when it meets the next keys, `width` tiles later.
         """
-        if self.a.binding != "fusemax":
-            return 0
-        per_tile, _ = tile_cycles(self.a, self.work)
-        busy = sum(n for name, n in per_tile.items() if name not in ON_ARRAY[self.a.binding])
-        return min(-(-self.a.dim // busy), self.width - 1)
+        return min(tiles_behind(self.a, self.work), self.width - 1)
 
     def program(self) -> TaskProgram:
         """The tasks."""
@@ -128,8 +131,17 @@ class CascadeProgram:
 
     def _spot(self, tile: int, last_block: bool) -> Spot:
         row, column = divmod(tile, self.width)
+        of_group, last_row = self.mapping.query_tiles, row == self.rows - 1
+        last_group = column >= self.width - of_group
         return Spot(
-            row == 0, row == self.rows - 1, column == 0, column == self.width - 1, last_block
+            first_row=row == 0,
+            last_row=last_row,
+            begins=column == 0,
+            ends=column == self.width - 1,
+            first=column % of_group == 0,
+            last=column % of_group == of_group - 1,
+            last_keys=last_row and last_group and last_block,
+            last_block=last_block,
         )
 
     def _block(self, first: bool, last: bool, next_last: bool) -> Body:
@@ -180,14 +192,14 @@ class CascadeProgram:
 
     def _early(self, at: Spot) -> Iterator[Task]:
         """The product of queries and keys, and its maxima where the array finds them."""
-        begins = at.first and at.first_row
+        begins = at.begins and at.first_row
         if begins and (self.query_buffers == 1 or not at.last_block):
             yield self._load("Q")
         if at.first and self._more(at):
             yield self._load("K")
         waits = ("turn",) * (self.a.binding == "architecture")
         waits += ("Q",) * begins + ("K",) * at.first
-        signals = ("K free",) * at.last + ("Q free",) * (at.last and at.last_row)
+        signals = ("K free",) * at.last + ("Q free",) * (at.ends and at.last_row)
         if self.work.score_reads:
             yield self._load("B")
             waits, signals = (*waits, "B"), (*signals, "B free")
@@ -198,7 +210,7 @@ class CascadeProgram:
 
     def _more(self, at: Spot) -> bool:
         """Whether keys and values are to be loaded: these, or with two buffers the next ones."""
-        return self.buffers == 1 or not (at.last_row and at.last_block)
+        return self.buffers == 1 or not at.last_keys
 
     def _late(self, at: Spot) -> Iterator[Task]:
         """All else of a tile, by the design's binding."""

@@ -66,7 +66,7 @@ class SlicedProduct:
     store: int
 
     def program(self) -> TaskProgram:
-        """The tasks: two slices are loaded ahead; a tile is stored when the next one is done."""
+        """The tasks: two slices are loaded ahead; a tile is stored beside the next one."""
         ahead = min(2, self.tiles * self.slices)
         load = Task("load", DRAM, self.load, ("free",), ("full",))
         # The last slices are loaded already: they are in the last tile, or the last two tiles.
@@ -88,10 +88,12 @@ class SlicedProduct:
             waits, signals = ("full", *["room"] * ends), ("free", *["sums"] * ends)
             inner = (Task("product", ARRAY, self.array, waits, signals), *[load] * loaded)
             body.append(TaskLoop(len(list(run)), inner))
-        if self.vector:
-            waits, signals = ("sums", "place"), ("results", "room")
-            body.append(Task("outputs", VECTOR, self.vector, waits, signals))
-        return (*body, self._store()) if stores else tuple(body)
+        store = (self._store(),) * stores
+        if not self.vector:
+            return (*store, *body)
+        # Results come late: loads must not queue behind their store.
+        waits, signals = ("sums", "place"), ("results", "room")
+        return (*body, Task("outputs", VECTOR, self.vector, waits, signals), *store)
 
     def _store(self) -> Task:
         waits, signals = (("results",), ("place",)) if self.vector else (("sums",), ("room",))

@@ -60,14 +60,16 @@ class Resident:
     """Query tiles whose queries and running results stay on chip while all keys pass by.
 
     Attributes:
-        query_tiles: P1, tiles of `dim` queries.
+        query_tiles: P1, tiles of `dim` queries of a group.
+        groups: that take turns, so that tiles of one drain while others are worked on.
     """
 
     query_tiles: int
+    groups: int = 1
 
     def describe(self) -> dict[str, int | str]:
         """For reports."""
-        return {"query_tiles": self.query_tiles}
+        return {"query_tiles": self.query_tiles, "groups_at_once": self.groups}
 
 
 @dataclass(frozen=True, slots=True)

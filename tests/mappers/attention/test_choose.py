@@ -11,7 +11,7 @@ from dovetail.mappers.attention.choose import choose
 from dovetail.mappers.attention.flat import _table, choose_flat, footprint, published, search_flat
 from dovetail.mappers.attention.resident import choose_resident
 from dovetail.sim.attention.estimate import attention_cost
-from dovetail.sim.attention.work import AttentionWork
+from dovetail.sim.attention.work import AttentionWork, Resident
 
 FUSEMAX, FLAT = presets.load("fusemax"), presets.load("flat")
 assert isinstance(FUSEMAX, AttentionArray)
@@ -47,6 +47,19 @@ def test_resident_tiles_fit_and_divide() -> None:
             assert 2 * 256 * (96 + count * 98) <= kib * 1024
     with pytest.raises(MappingError, match=r"16 KiB.*raise buffer_kib or lower dim"):
         choose_resident(FUSEMAX.replace({"buffer_kib": 16}), work)
+
+
+def test_groups_take_turns_where_a_group_has_too_few_queries() -> None:
+    """Two tiles pass while sums drain: three must be there, of as many groups as divide all."""
+    short = AttentionWork(64, 100, 4096, 64, 64)
+    assert choose_resident(FUSEMAX, short) == Resident(1, 4)
+    assert choose_resident(FUSEMAX, AttentionWork(9, 100, 4096, 64, 64)) == Resident(1, 3)
+    assert choose_resident(FUSEMAX, AttentionWork(1, 100, 4096, 64, 64)) == Resident(1, 1)
+    tight = FUSEMAX.replace({"buffer_kib": 192})
+    assert choose_resident(tight, short) == Resident(1, 1)
+    assert choose_resident(FUSEMAX, encoder(64, 1024)) == Resident(4, 1)
+    stepwise = FUSEMAX.replace({"binding": "architecture"})
+    assert choose_resident(stepwise, short) == Resident(1, 1)
 
 
 def test_the_published_spill_follows_from_the_footprint() -> None:

@@ -68,21 +68,23 @@ def test_bounds(a: AttentionArray, work: AttentionWork) -> None:
         assert cycle.cycles <= parts + 10
 
 
+@pytest.mark.parametrize("kib", [12, 64])
+@pytest.mark.parametrize(("queries", "query_tiles"), [(1, 1), (30, 2), (100, 7)])
 @pytest.mark.parametrize("binding", CASCADES)
-def test_every_tile_runs_once(binding: str) -> None:
-    a = small(binding=binding)
-    work = AttentionWork(3, 100, 150, 16, 16)
+def test_every_tile_runs_once(binding: str, queries: int, query_tiles: int, kib: int) -> None:
+    a = small(binding=binding, buffer_kib=kib)
+    work = AttentionWork(6, queries, 150, 16, 16)
     mapping = choose(a, work)
     assert isinstance(mapping, Resident)
     program = cascade_program(a, work, mapping)
     found = run(program.program())
-    query_tiles, key_tiles = 7, 10
+    key_tiles = 10
     assert program.rows == key_tiles
-    assert program.blocks * program.width == 3 * query_tiles
+    assert program.blocks * program.width == 6 * query_tiles
     count = found.task_count
-    assert count["scores"] == count["values"] == count["sums"] == 3 * query_tiles * key_tiles
-    assert count["divide"] == count["store"] == 3 * query_tiles
-    assert count["load"] == program.blocks * (1 + 2 * key_tiles)
+    assert count["scores"] == count["values"] == count["sums"] == 6 * query_tiles * key_tiles
+    assert count["divide"] == count["store"] == 6 * query_tiles
+    assert count["load"] == program.blocks * (1 + 2 * key_tiles * mapping.groups)
 
 
 def test_interleaving_hides_the_drain_if_registers_hold_the_tiles() -> None:
