@@ -30,6 +30,12 @@ GATES = tuple(name for name in CELL_UM2 if name != "NOT" and not name.startswith
 MEMORY_WORDS = 32
 """Memories of fewer words become flip-flops; larger ones stay memories and count in bits."""
 
+MEMORY_LUTS = {
+    "RAM32M": 4, "RAM64M": 4, "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4,
+    "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4,
+}  # fmt: skip
+"""LUTs of a 7-series slice that a memory in LUTs takes (AMD UG474, "Distributed RAM")."""
+
 LIMIT_S = 600.0
 
 Size = tuple[int, int]
@@ -94,7 +100,8 @@ class Synthesis:
     @property
     def luts(self) -> int:
         """Look-up tables, those that serve as shift registers or memories included."""
-        return self.count("LUT", "SRL", "RAM32M", "RAM64M", "RAM32X1", "RAM64X1", "RAM128X1")
+        memories = sum(n * self.cells.get(name, 0) for name, n in MEMORY_LUTS.items())
+        return self.count("LUT", "SRL") + memories
 
     @property
     def dsps(self) -> int:
