@@ -35,6 +35,10 @@ ROWS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
         (("vit_b16",), ("engines_vcu1525",)),
         (("gpt2_prefill", "resnet50", "alexnet"), ("engines_u280",)),
     ),
+    "attention": (
+        (("bert_base", "vit_b16", "t5", "gpt2_prefill", "gpt2_decode", "llama2_7b_prefill"),
+         ("fusemax", "fusemax_architecture", "flat_cascade", "flat", "flat_unfused")),
+    ),
     "gpu": (
         (("resnet50", "bert_base", "gpt2_prefill", "llama2_7b_decode"), ("a100", "mi210", "h100")),
     ),
