@@ -29,6 +29,7 @@ def test_a_package_adds_a_problem_by_entry_point():
         "broken",
         "codesign",
         "fpga_folding",
+        "nasbench201",
         "rdu_placement",
         "toy",
     )
