@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from dovetail.arch.systolic import SystolicArray
+from dovetail.networks.registry import load_network
+from dovetail.networks.tflite_export import to_tflite
 from tests.cli.driver import run, spawn, succeed
 from tests.networks.onnx_models import model, small_cnn, weights
 
@@ -93,11 +95,19 @@ def test_a_truncated_model_is_refused_or_read_at_every_length() -> None:
         assert done.code == 0 or done.complaint
 
 
+def test_a_truncated_tflite_model_is_refused_at_every_length() -> None:
+    content = to_tflite(load_network("autoencoder"))
+    for length in range(0, len(content) - 64, 9973):
+        Path("cut.tflite").write_bytes(content[:length])
+        assert "cut.tflite" in run("simulate", "cut.tflite").complaint
+
+
 def test_files_of_hostile_size() -> None:
-    for name in ("big.onnx", "big.csv", "big.yaml", "big.json"):
+    for name in ("big.onnx", "big.tflite", "big.csv", "big.yaml", "big.json"):
         with open(name, "wb") as file:
             file.truncate(3 << 30)
     assert "2 GiB" in run("simulate", "big.onnx").complaint
+    assert "2 GiB" in run("simulate", "big.tflite").complaint
     assert "larger than" in run("simulate", "big.csv").complaint
     assert "larger than" in run("simulate", "resnet8", "-a", "big.yaml").complaint
     assert "larger than" in run("diff", "big.json", "big.json").complaint

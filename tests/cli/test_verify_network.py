@@ -36,7 +36,7 @@ def test_a_zoo_network_agrees() -> None:
 
 @pytest.mark.usefixtures("gates")
 def test_a_tflite_model_runs_with_its_own_weights() -> None:
-    succeed("export", "ds_cnn", "--output", "net.tflite")
+    succeed("convert", "ds_cnn", "--output", "net.tflite")
     out = succeed("verify", "network", "net.tflite", "--images", 2)
     assert out.startswith("net on micro (8 x 8 ws): 11 layers")
     assert "2 of 2 images agree in every byte of memory" in out

@@ -18,17 +18,17 @@ from dovetail.cli.options import (
 from dovetail.cli.output import check_outputs
 
 EXAMPLES = examples(
-    "dovetail export resnet8 --output resnet8.tflite",
-    "dovetail export mobilenet_v2 --seed 1 --output mobilenet.tflite",
+    "dovetail convert resnet8 --output resnet8.tflite",
+    "dovetail convert mobilenet_v2 --seed 1 --output mobilenet.tflite",
 )
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command("export", epilog=EXAMPLES)(export_command)
+    app.command("convert", epilog=EXAMPLES)(convert_command)
 
 
-def export_command(
+def convert_command(
     network: NetworkArgument,
     output: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""`dovetail export`: a network as a TFLite file that all commands read."""
+"""`dovetail convert`: a network as a TFLite file that all commands read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tests.cli.driver import run, succeed
 
 
 def test_a_network_is_written_and_read_by_one_command_each() -> None:
-    out = succeed("export", "resnet8", "--output", "resnet8.tflite")
+    out = succeed("convert", "resnet8", "--output", "resnet8.tflite")
     size = Path("resnet8.tflite").stat().st_size
     assert out == f"resnet8.tflite: {size:,} B, int8, random weights (seed 0)\n"
     out = succeed("simulate", "resnet8.tflite", "-a", "edge")
     assert "12.5 MMAC" in out
     first = Path("resnet8.tflite").read_bytes()
-    succeed("export", "resnet8", "-o", "resnet8.tflite", "--seed", 0)
+    succeed("convert", "resnet8", "-o", "resnet8.tflite", "--seed", 0)
     assert Path("resnet8.tflite").read_bytes() == first
-    succeed("export", "resnet8.tflite", "-o", "again.tflite", "--seed", 0)
+    succeed("convert", "resnet8.tflite", "-o", "again.tflite", "--seed", 0)
     assert "12.5 MMAC" in succeed("simulate", "again.tflite", "-a", "edge")
 
 
@@ -32,5 +32,5 @@ def test_a_network_is_written_and_read_by_one_command_each() -> None:
     ],
 )
 def test_refused(arguments: tuple[str, ...], words: str) -> None:
-    assert words in run("export", *arguments).complaint
+    assert words in run("convert", *arguments).complaint
     assert not Path("b.tflite").exists()
