@@ -1,6 +1,7 @@
 """Arm's Ethos-U against its compiler Vela 5.2.0: operators, layers, totals, and a sweep of MACs.
 
     python experiments/ethos_u.py [--figure OUT.png] [--tables FOLDER] [--vela FOLDER]
+                                   [--fastest]
 
 Without options: networks of the zoo, all choices Dovetail's own, against the totals that Vela
 estimates for the same networks (its `legacy` scheduler, which the model follows, and its newer one,
@@ -15,6 +16,8 @@ Vela said of these files (`tests/golden/ethos_u_tflite.csv`). `--vela FOLDER` do
 models: `FOLDER/MODEL.tflite`, and what
 `vela MODEL.tflite --accelerator-config CONFIG [--debug-force-legacy-core] --output-dir
 FOLDER/CORE/CONFIG` wrote, CORE `legacy` or `regor` and CONFIG like `ethos-u55-128`.
+
+`--fastest` compares the mapper of fewest cycles with Vela's choices.
 
 Exits with 1 if an operator or a layer differs where it must not.
 
@@ -36,6 +39,8 @@ import ethos_u_tables as tables
 from dovetail.arch.npu import EthosU
 from dovetail.flow import map_network
 from dovetail.flows.npu import MappedNpu
+from dovetail.mappers.npu.commands import times
+from dovetail.mappers.npu.fastest import fastest
 from dovetail.mappers.npu.lowering import lower
 from dovetail.mappers.npu.planning import plan
 from dovetail.networks.registry import load_network
@@ -83,6 +88,7 @@ def main() -> int:
     parser.add_argument("--figure", help="PNG file of the sweep over MACs")
     parser.add_argument("--tables", help="folder with op_sweep.csv and layers_*.csv")
     parser.add_argument("--vela", help="folder with models and what Vela wrote about them")
+    parser.add_argument("--fastest", action="store_true", help="compare mappers, too")
     options = parser.parse_args()
     curves = {name: ours(name) for name in MODELS}
     totals("ours, weights at the presets' ratio", curves)
@@ -96,6 +102,8 @@ def main() -> int:
         totals("ours, with the tables' encoded bytes", sized)
         curves |= sized
     sweep(curves, options.figure)
+    if options.fastest:
+        faster()
     print("\nFrom TFLite file to total cycles: ours against Vela's on the same file")
     print(f"{'model':18s}{'scheduler':10s}" + "".join(f"{n[6:]:>10s}" for n in CONFIGURATIONS))
     given(Path(options.vela)) if options.vela else written()
@@ -177,6 +185,21 @@ def draw(figure: str, macs: list[int], curves: dict[str, list[float]]) -> None:
     axes.legend(fontsize=7)
     axes.figure.savefig(figure, dpi=150)
     print(f"figure: {figure}")
+
+
+def faster() -> None:
+    """What blocks and buffers of fewest cycles change, in the closed form and in simulation."""
+    print("\nMapper `fastest` against Vela's choices: estimate, cycle")
+    print(f"{'network':18s}" + "".join(f"{name[6:]:>16s}" for name in CONFIGURATIONS))
+    for name in MODELS:
+        network, line = load_network(name), ""
+        for accelerator in CONFIGURATIONS:
+            design = tables.accelerator_of(accelerator)
+            lowered = lower(network, design)
+            theirs, chosen = plan(lowered, design), fastest(lowered, design)
+            simulated = times(chosen)[-1] / times(theirs)[-1] - 1
+            line += f"{chosen.cycles / theirs.cycles - 1:+9.1%}{simulated:+7.1%}"
+        print(f"{name:18s}{line}")
 
 
 def outside() -> None:

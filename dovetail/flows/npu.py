@@ -17,11 +17,12 @@ from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Placement
 from dovetail.mappers.found import check_objective
 from dovetail.mappers.npu.commands import times
+from dovetail.mappers.npu.fastest import fastest
 from dovetail.mappers.npu.lowering import Lowered, lower
 from dovetail.mappers.npu.planning import Plan, Planned, plan
 
-MAPPERS = ("vela",)
-"""Least traffic per result, as Arm's compiler chooses."""
+MAPPERS = ("vela", "fastest")
+"""Least traffic per result, as Arm's compiler chooses; fewest estimated cycles."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,8 @@ class NpuFamily:
                 "mappings of files are loop nests for spatial arrays; an NPU design cuts its "
                 "operations into blocks: leave out --mapping"
             )
-        return MappedNpu(plan(lower(network, accelerator), accelerator))
+        chosen = {"vela": plan, "fastest": fastest}[mapper]
+        return MappedNpu(chosen(lower(network, accelerator), accelerator))
 
 
 FAMILY = NpuFamily()

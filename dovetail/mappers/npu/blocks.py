@@ -33,7 +33,7 @@ def find_block(core: Core, work: Work) -> Block:
         MappingError: if no block fits shared RAM.
     """
     rules = rules_of(core, work)
-    sizes = _candidates(rules)
+    sizes = candidates(rules)
     if not len(sizes):
         raise MappingError(f"no block of {work.kind} fits the {core.banks} banks of {core.name}")
     ifm = rules.ifm_sizes(sizes)
@@ -48,8 +48,8 @@ def find_block(core: Core, work: Work) -> Block:
     return rules.block((height, width, channels))
 
 
-def _candidates(rules: Rules) -> IntArray:
-    """Sizes that fit, (n, 3), in the order in which ties are broken: depth, height, width."""
+def candidates(rules: Rules) -> IntArray:
+    """Sizes of blocks that fit, (n, 3), in the order in which ties are broken."""
     steps = rules.core.micro_block
     most = [
         round_up(min(extent, limit), step)

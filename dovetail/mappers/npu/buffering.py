@@ -57,7 +57,7 @@ class Before:
 
 def buffer_weights(
     accelerator: EthosU, work: Work, block: Block, encoded: int, free_bytes: int, before: Before,
-    cycles: Callable[[int], int],
+    cycles: Callable[[int], int], *, products: bool = False,
 ) -> Buffer:  # fmt: skip
     """Decides how weights come.
 
@@ -69,10 +69,12 @@ def buffer_weights(
         free_bytes: of SRAM.
         before: what the operation before leaves.
         cycles: of the operation with so many output channels.
+        products: whether weights that are read once come closer, too.
     """
     channels = work.ofm.shape[2]
     stay = Buffer(Transfer(slack=cycles(channels)), (0, channels))
-    if work.kind == "fully_connected" or not encoded or accelerator.constants.name == "sram":
+    once = work.kind == "fully_connected" and not products
+    if once or not encoded or accelerator.constants.name == "sram":
         return stay
     full = transfer_cycles(encoded, accelerator.dram_port, accelerator.sram_port)
     hidden = before.cycles / full * encoded if full > before.cycles else encoded

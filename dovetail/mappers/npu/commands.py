@@ -1,9 +1,9 @@
 """The command stream of an Ethos-U as a task program: what its engines do block by block.
 
-Engines: a read and a write channel per memory, dot products (`dpu`), the output stage, the
-transfers of weights (`dma`), and four lanes of block commands in flight, where they wait for memory
-to answer. Inputs, accumulators and encoded weights have two buffers each; inputs are asked for
-before their buffer is free.
+Engines: a read and a write channel per memory, dot products (`dpu`), the output stage, the way of
+weights from off-chip memory (`dma`), and four lanes of block commands in flight, where they wait
+for memory to answer. Inputs, accumulators and encoded weights have two buffers each; inputs are
+asked for before their buffer is free.
 
 In the steady state estimate and program give a block every max(dpu, output, command) cycles, where
 command = (read + dpu + output + write) / 4 is what four lanes mean, unless a channel takes longer.
@@ -191,7 +191,7 @@ def _block(
     if lengths.more:
         yield Task("read more", reader, lengths.more, ("more wanted",), ("more",))
     if lengths.weights:
-        channel = f"{lengths.weights_in} read"
+        channel = "dma" if lengths.weights_in == "dram" else f"{lengths.weights_in} read"
         yield Task("read weights", channel, lengths.weights, ("coded wanted",), ("coded",))
     sums = ("inputs", "summed", *ends)
     yield Task("dot products", "dpu", lengths.dpu, ("ready", "sums", *needs), sums)
