@@ -39,6 +39,10 @@ ROWS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
         (("bert_base", "vit_b16", "t5", "gpt2_prefill", "gpt2_decode", "llama2_7b_prefill"),
          ("fusemax", "fusemax_architecture", "flat_cascade", "flat", "flat_unfused")),
     ),
+    "npu": (
+        (("resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder", "mobilenet_v2", "resnet50"),
+         ("ethos_u55_32", "ethos_u55_128", "ethos_u55_256", "ethos_u65_256", "ethos_u65_512")),
+    ),
     "gpu": (
         (("resnet50", "bert_base", "gpt2_prefill", "llama2_7b_decode"), ("a100", "mi210", "h100")),
     ),

@@ -11,7 +11,7 @@ estimates for the same networks (its `legacy` scheduler, which the model follows
 single operators (the columns are those of `tests/golden/ethos_u_operators.csv`), and its layers.
 `pip install ethos-u-vela==5.2.0` and its `--verbose-performance` give the public the same numbers.
 
-Last, from TFLite file to total: networks of the zoo, which `dovetail export` writes, against what
+Last, from TFLite file to total: networks of the zoo, which `dovetail convert` writes, against what
 Vela said of these files (`tests/golden/ethos_u_tflite.csv`). `--vela FOLDER` does the same of other
 models: `FOLDER/MODEL.tflite`, and what
 `vela MODEL.tflite --accelerator-config CONFIG [--debug-force-legacy-core] --output-dir
