@@ -17,6 +17,7 @@ FEATURE_BLOCK = 8
 """Values of 32 bits in a beat of Edge-MoE's memory ports."""
 
 _TILES = ((8, 8), (16, 8), (32, 8), (8, 1), (16, 1), (32, 1), (1, 8))
+"""Inputs and outputs of a linear unit."""
 
 FORMS: dict[str, tuple[dict[str, int], ...]] = {
     "deformable": tuple({"width": 64, "height": 64, "channels": channels} for channels in (1, 4)),
@@ -24,7 +25,7 @@ FORMS: dict[str, tuple[dict[str, int], ...]] = {
     "layernorm_scale": ({"count": 384}, {"count": 768}),
     "linear": (
         *({"inputs": i, "outputs": o} for i, o in _TILES),
-        *({"inputs": i, "outputs": o, "bits": 16, "acc": 44} for i, o in _TILES),
+        *({"inputs": i, "outputs": o, "bits": 16, "acc": 44} for i, o in (*_TILES, (16, 16))),
     ),
     "lmul": (
         {"exponent": 4, "mantissa": 3, "finite": 1},
