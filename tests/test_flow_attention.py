@@ -84,6 +84,14 @@ def test_every_softmax_of_a_transformer_is_attention(name):
     assert len(report.operators) == len(network.operators)
 
 
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("network", ["vit_b16", "t5", "gpt2_decode"])
+def test_the_estimate_is_near_the_simulation(network, name):
+    mapped = map_network(load_network(network), presets.load(name))
+    estimate, cycle = (mapped.report(fidelity).cycles for fidelity in ("estimate", "cycle"))
+    assert estimate == pytest.approx(cycle, rel=0.02)
+
+
 def test_grouped_queries_and_masks():
     net = NetworkBuilder("grouped")
     query = net.input("query", (2, 8, 64, 32))

@@ -18,18 +18,15 @@ from dovetail.mappers.attention.pattern import Attention, find_attention
 from dovetail.mappers.attention.product import Product, product_of
 from dovetail.mappers.found import check_objective
 from dovetail.mappers.schedule import engine_of, schedule, streamed_elements
-from dovetail.sim.attention.cycle import product_cost, simulate_attention, streamed_cost
-from dovetail.sim.attention.estimate import (
-    Cost,
-    attention_cost,
-    matmul_cost,
-    vector_cost,
+from dovetail.sim.attention.cycle import (
+    product_simulated,
+    simulate_attention,
+    vector_simulated,
 )
+from dovetail.sim.attention.estimate import Cost, attention_cost
+from dovetail.sim.attention.kernels import product_estimate, vector_estimate
 from dovetail.sim.attention.reading import fused_report, operator_report, view_report
 from dovetail.sim.attention.work import AttentionMapping, tiles
-
-CHUNK = 256
-"""Operations of a 1D PE between loads and stores of a vector operator, in the simulation."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +95,13 @@ class MappedAttention:
         yield from (fused_report(fused, op) for fused in placement.fused)
 
     def _cost(self, placement: Placement, fused_ops: int, fidelity: str) -> Cost:
-        op, a = placement.operator, self.accelerator
+        op, a, closed = placement.operator, self.accelerator, fidelity == "estimate"
         if op.name in self.products:
-            product = matmul_cost if fidelity == "estimate" else product_cost
+            product = product_estimate if closed else product_simulated
             return product(a, *self.products[op.name], fused_ops)
-        read, written = streamed_elements(self.network, placement)
-        moved = read * a.word_bytes, written * a.word_bytes
-        cost = vector_cost(a, op.vector_ops + fused_ops, *moved)
-        if fidelity == "estimate":
-            return cost
-        return streamed_cost(a, cost, max(1, tiles(op.vector_ops + fused_ops, CHUNK * a.dim)))
+        moved = (n * a.word_bytes for n in streamed_elements(self.network, placement))
+        vector = vector_estimate if closed else vector_simulated
+        return vector(a, op.vector_ops + fused_ops, *moved)
 
     def _attention(self, found: Attention, fidelity: str) -> Iterator[OperatorReport]:
         a, kept = self.accelerator, self.mappings[found.scores.name]

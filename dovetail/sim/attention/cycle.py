@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from dovetail.arch.attention import AttentionArray
 from dovetail.ir.tasks import TaskProgram
-from dovetail.sim.attention.estimate import Cost, attention_cost, matmul_cost
+from dovetail.sim.attention.estimate import Cost, attention_cost, matmul_cost, vector_cost
+from dovetail.sim.attention.kernels import output_tiles, vector_chunks
 from dovetail.sim.attention.programs import ARRAY, TICKS, VECTOR, CascadeProgram
 from dovetail.sim.attention.streams import SlicedProduct, Streamed
 from dovetail.sim.attention.work import (
@@ -83,12 +84,12 @@ def streamed_cost(
 
 
 @lru_cache(maxsize=1024)
-def product_cost(
+def product_simulated(
     a: AttentionArray, groups: int, rows: int, columns: int, inner: int, vector_ops: int
 ) -> Cost:
     """A matrix product as `matmul_cost`, simulated; its operands in slices `dim` deep."""
     cost = matmul_cost(a, groups, rows, columns, inner, vector_ops)
-    count, slices = groups * tiles(rows, a.dim) * tiles(columns, a.dim), tiles(inner, a.dim)
+    count, slices = output_tiles(a, groups, rows, columns), tiles(inner, a.dim)
     read = cost.dram_bytes["input"] + cost.dram_bytes["weight"]
     per_cycle = a.dram_bytes_per_cycle
     programs = [
@@ -103,6 +104,12 @@ def product_cost(
         for memory in (True, False)
     ]
     return _simulated(cost, *(one.program() for one in programs))
+
+
+def vector_simulated(a: AttentionArray, vector_ops: int, read: float, written: float) -> Cost:
+    """Elementwise work as `vector_cost`, simulated in chunks."""
+    cost = vector_cost(a, vector_ops, read, written)
+    return streamed_cost(a, cost, vector_chunks(a, vector_ops))
 
 
 def _ticks(cycles: float) -> int:

@@ -117,6 +117,7 @@ class CascadeProgram:
         """The tasks."""
         start = [self._load("Q")] if self.query_buffers > 1 else []
         start += [self._load("K"), self._load("V")] if self.buffers > 1 else []
+        start += [self._load("B")] if self.work.score_reads else []
         ahead = [t for i in range(self.ahead) for t in self._early(self._spot(i, self.blocks == 1))]
         blocks: list[Task | TaskLoop] = []
         ends = {0, 1, self.blocks - 2, self.blocks - 1, self.blocks}
@@ -201,7 +202,8 @@ class CascadeProgram:
         waits += ("Q",) * begins + ("K",) * at.first
         signals = ("K free",) * at.last + ("Q free",) * (at.ends and at.last_row)
         if self.work.score_reads:
-            yield self._load("B")
+            if not (at.last_keys and at.ends):  # those of the next tile, before results are stored
+                yield self._load("B")
             waits, signals = (*waits, "B"), (*signals, "B free")
         yield self._task("scores", ARRAY, ["QK"], waits, signals)
         maxima = ["LM"] if "LM" in ON_ARRAY[self.a.binding] else []
