@@ -27,7 +27,7 @@ ROWS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
              "bloom_176b_prefill", "mistral_7b_decode", "falcon_40b_prefill", "llava15_7b_prefill"),
             ("sn40l_node",),
         ),
-        (("llama2_7b_prefill", "llama2_7b_decode", "monarch_fft", "vit_b16", "resnet18"),
+        (("llama2_7b_prefill", "llama2_7b_decode", "flash_fft_conv", "vit_b16", "resnet18"),
          ("sn40l",)),
     ),
     "engines": (

@@ -17,7 +17,7 @@ from dovetail.networks.zoo.llms import DECODES, PREFILLS
 from dovetail.networks.zoo.mobilenet import mobilenet_v1, mobilenet_v2
 from dovetail.networks.zoo.mobilenet_v3 import lraspp, mobilenet_v3_large
 from dovetail.networks.zoo.moe import m3vit
-from dovetail.networks.zoo.monarch import monarch_fft
+from dovetail.networks.zoo.monarch import flash_fft_conv
 from dovetail.networks.zoo.resnet import resnet18, resnet50, resnext50
 from dovetail.networks.zoo.searched import amoebanet_d, darts, nasnet_a, pnasnet5
 from dovetail.networks.zoo.segmentation import deeplabv3, fcn_resnet50
@@ -32,7 +32,7 @@ _FUNCTIONS: tuple[Callable[..., Network], ...] = (
     r2plus1d_18, s3d,
     bert_base, vit_b16, m3vit, transformer, t5, xlm, trxl,
     gpt2_prefill, gpt2_decode, llama2_7b_prefill, llama2_7b_decode, *PREFILLS, *DECODES,
-    monarch_fft,
+    flash_fft_conv,
     resnet8, ds_cnn, mobilenet_v1_025, autoencoder,
 )  # fmt: skip
 
