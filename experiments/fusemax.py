@@ -36,7 +36,8 @@ from dovetail.errors import DovetailError, ReportError
 from dovetail.ir.files import replaced_file
 from dovetail.mappers.attention.choose import choose
 from dovetail.sim.attention.cycle import cascade_program, simulate_attention
-from dovetail.sim.attention.estimate import attention_cost, matmul_cost
+from dovetail.sim.attention.estimate import attention_cost
+from dovetail.sim.attention.kernels import matmul_cost
 from dovetail.sim.attention.programs import TICKS
 from dovetail.sim.attention.work import AttentionWork, Resident
 from dovetail.sim.tasks import run

@@ -52,6 +52,10 @@ def test_attention_runs_as_one(bert, name):
     assert {softmax.fused_into, mix.fused_into} == {host.name}
     assert (softmax.cycles, mix.cycles, mix.macs) == (0, 0, 0)
     assert host.macs == 2 * 12 * 512 * 512 * 64
+    # What comes from memory is written into the buffer, and read from it at least once.
+    loaded = host.dram_bytes["input"] + host.dram_bytes["weight"]
+    assert host.sram_bytes["buffer_write"] >= loaded
+    assert host.sram_bytes["buffer_read"] > loaded
     # Queries, keys, values and the result are all that moves; scores never do.
     words = 4 * 12 * 512 * 64 if name != "flat" else 0
     if words:

@@ -50,8 +50,9 @@ class AttentionArray(Parameters):
         divide_pj: energy of a division.
         exp_pj: energy of an exponential in its unit.
         rf_pj: registers' energy beside each operation of a 2D PE.
-        score_pj: buffers' energy for each attention score that leaves the array, as it does with
-            all bindings but `fusemax` and `architecture`.
+        score_pj: energy beside all else for each attention score that leaves the array, as it does
+            with all bindings but `fusemax` and `architecture`.
+        buffer_pj_per_byte: energy of the global buffer, read or written.
         dram_pj_per_byte: energy of off-chip traffic.
 
     References:
@@ -81,7 +82,8 @@ class AttentionArray(Parameters):
     divide_pj: float = number(36.251, 0, 1e6, "pJ", "division")
     exp_pj: float = number(94.6475, 0, 1e6, "pJ", "exponential in its unit")
     rf_pj: float = number(0.5696, 0, 1e6, "pJ", "registers, for each operation of a 2D PE")
-    score_pj: float = number(615.0, 0, 1e6, "pJ", "buffers, for each score that leaves the array")
+    score_pj: float = number(600.0, 0, 1e6, "pJ", "more for each score that leaves the array")
+    buffer_pj_per_byte: float = number(0.914, 0, 1e6, "pJ", "global buffer, read or written")
     dram_pj_per_byte: float = number(31.2, 0, 1e6, "pJ", "off-chip traffic")
 
     @property

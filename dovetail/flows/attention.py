@@ -18,12 +18,13 @@ from dovetail.mappers.attention.pattern import Attention, find_attention
 from dovetail.mappers.attention.product import Product, product_of
 from dovetail.mappers.found import check_objective
 from dovetail.mappers.schedule import engine_of, schedule, streamed_elements
+from dovetail.sim.attention.costs import Cost
 from dovetail.sim.attention.cycle import (
     product_simulated,
     simulate_attention,
     vector_simulated,
 )
-from dovetail.sim.attention.estimate import Cost, attention_cost
+from dovetail.sim.attention.estimate import attention_cost
 from dovetail.sim.attention.kernels import product_estimate, vector_estimate
 from dovetail.sim.attention.reading import fused_report, operator_report, view_report
 from dovetail.sim.attention.work import AttentionMapping, tiles

@@ -63,7 +63,7 @@ def test_absolute_numbers(design, model, length, seconds, traffic, energy) -> No
     if traffic:
         assert found.traffic == pytest.approx(traffic, rel=3e-6)
     if energy:
-        assert found.energy == pytest.approx(energy, rel=0.004)
+        assert found.energy == pytest.approx(energy, rel=0.001 if design == "fusemax" else 0.004)
 
 
 def test_linear_layers_take_7_5_ms() -> None:

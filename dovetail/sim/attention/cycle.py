@@ -8,8 +8,14 @@ from functools import lru_cache
 
 from dovetail.arch.attention import AttentionArray
 from dovetail.ir.tasks import TaskProgram
-from dovetail.sim.attention.estimate import Cost, attention_cost, matmul_cost, vector_cost
-from dovetail.sim.attention.kernels import output_tiles, vector_chunks
+from dovetail.sim.attention.costs import Cost
+from dovetail.sim.attention.estimate import attention_cost
+from dovetail.sim.attention.kernels import (
+    matmul_cost,
+    output_tiles,
+    vector_chunks,
+    vector_cost,
+)
 from dovetail.sim.attention.programs import ARRAY, TICKS, VECTOR, CascadeProgram
 from dovetail.sim.attention.streams import SlicedProduct, Streamed
 from dovetail.sim.attention.work import (

@@ -6,10 +6,9 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from dovetail.arch.attention import AttentionArray
 from dovetail.sim.attention.bindings import ON_ARRAY, PER_SCORE, PHASES
+from dovetail.sim.attention.costs import Cost, Words, bounded
 from dovetail.sim.attention.work import (
     AttentionMapping,
     AttentionWork,
@@ -23,41 +22,6 @@ from dovetail.sim.attention.work import (
 
 SOFTMAX = ("GM", "SN", "SD", "A")
 """Einsums of the 3-pass cascade between its products."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a kernel costs; cycles may be fractions.
-
-    Attributes:
-        cycles: from its first load to its last store.
-        array_cycles: of work on the 2D array.
-        vector_cycles: of work on the 1D PEs.
-        pipeline_cycles: were off-chip memory infinitely fast.
-        drain_cycles: of these, waiting for results to leave the array.
-        dram_bytes: traffic by operand: `input`, `weight`, `output`.
-        energy_pj: by component: `mac`, `vector`, `registers`, `buffer`, `dram`.
-        fill_cycles: until the array first works; closed forms know none.
-    """
-
-    cycles: float
-    array_cycles: float
-    vector_cycles: float
-    pipeline_cycles: float
-    drain_cycles: float
-    dram_bytes: dict[str, float]
-    energy_pj: dict[str, float] = field(default_factory=dict)
-    fill_cycles: float = 0.0
-
-    @property
-    def traffic(self) -> float:
-        """Bytes to and from off-chip memory."""
-        return sum(self.dram_bytes.values())
-
-    @property
-    def energy(self) -> float:
-        """Picojoules of all components."""
-        return sum(self.energy_pj.values())
 
 
 def attention_cost(
@@ -102,7 +66,11 @@ def _cascade(a: AttentionArray, work: AttentionWork, mapping: Resident) -> Cost:
         "output": a.word_bytes * words["AV"],
     }
     energy = _cascade_energy(a, work, key_tiles)
-    return _bounded(a, array, vector + rows * final, pipeline, drain, moved, energy)
+    # Running values are read and written for every tile; on FLAT's PEs scores and weights are, too.
+    reads, writes = _streamed(a, work), work.groups * work.queries * key_tiles * (final + 2)
+    scores = work.scores * (a.binding == "cascade")
+    buffer = (reads + writes + 4 * scores, writes + 2 * scores)
+    return bounded(a, array, vector + rows * final, pipeline, drain, moved, energy, buffer)
 
 
 def tile_cycles(a: AttentionArray, work: AttentionWork) -> tuple[dict[str, int], int]:
@@ -159,7 +127,15 @@ def _flat(a: AttentionArray, work: AttentionWork, mapping: FlatMapping) -> Cost:
     array, vector = _products(a, work), _softmax_cycles(a, work)
     moved = flat_bytes(a, work, mapping)
     pipeline = float(max(array, vector))
-    return _bounded(a, array, vector, pipeline, 0, moved, _softmax_energy(a, work))
+    buffer = (_streamed(a, work) + 5 * work.scores, 3 * work.scores)
+    return bounded(a, array, vector, pipeline, 0, moved, _softmax_energy(a, work), buffer)
+
+
+def _streamed(a: AttentionArray, work: AttentionWork) -> int:
+    """Words of queries, keys and values that the buffer hands to the array, tile by tile."""
+    queries = work.groups * work.queries * tiles(work.keys, a.dim)
+    keys = work.groups * work.keys * tiles(work.queries, a.dim)
+    return queries * work.query_width + keys * (work.query_width + work.value_width)
 
 
 def flat_bytes(a: AttentionArray, work: AttentionWork, mapping: FlatMapping) -> dict[str, float]:
@@ -200,20 +176,34 @@ def _unfused(a: AttentionArray, work: AttentionWork) -> tuple[Cost, ...]:
     extra = work.score_reads * scores
     parts = work.query_width / (work.query_width + work.value_width)
 
-    def kernel(array: int, vector: float, moved: list[int], energy: dict[str, float]) -> Cost:
+    streamed = _streamed(a, work)
+
+    def kernel(
+        array: int, vector: float, moved: list[int], energy: dict[str, float], buffer: Words
+    ) -> Cost:
         operands = ("input", "weight", "output")
         traffic = {n: a.word_bytes * count for n, count in zip(operands, moved, strict=True)}
-        return _bounded(a, array, vector, float(max(array, vector)), 0, traffic, energy)
+        busy = float(max(array, vector))
+        return bounded(a, array, vector, busy, 0, traffic, energy, buffer)
 
     def products(share: float) -> dict[str, float]:
         return {name: share * energy[name] for name in ("mac", "registers")}
 
     softmax = {name: energy[name] for name in ("vector", "buffer")}
     return (
-        kernel(array["QK"], 0, [words["Q"], words["K"], scores], products(parts)),
-        kernel(0, _softmax_cycles(a, work), [scores + extra, 0, scores], softmax),
-        kernel(array["AV"], 0, [scores, words["V"], words["AV"]], products(1 - parts)),
-    )
+        kernel(
+            array["QK"], 0, [words["Q"], words["K"], scores], products(parts),
+            (parts * streamed, scores),
+        ),
+        kernel(
+            0, _softmax_cycles(a, work), [scores + extra, 0, scores], softmax,
+            (4 * scores, 2 * scores),
+        ),
+        kernel(
+            array["AV"], 0, [scores, words["V"], words["AV"]], products(1 - parts),
+            ((1 - parts) * streamed + scores, 0),
+        ),
+    )  # fmt: skip
 
 
 def _products(a: AttentionArray, work: AttentionWork, *names: str) -> int:
@@ -243,46 +233,3 @@ def _softmax_energy(a: AttentionArray, work: AttentionWork) -> dict[str, float]:
         "registers": work.macs * a.rf_pj,
         "buffer": work.scores * a.score_pj,
     }
-
-
-def matmul_cost(
-    a: AttentionArray, groups: int, rows: int, columns: int, inner: int, vector_ops: int = 0
-) -> Cost:
-    """A matrix product on the 2D array, each operand moved once; an output per PE at a time.
-
-    Args:
-        a: the design.
-        groups: products.
-        rows: of the input and the output.
-        columns: of the output.
-        inner: summed.
-        vector_ops: scalar operations on the outputs, on 1D PEs as these leave the array.
-    """
-    array = groups * tiles(rows, a.dim) * tiles(columns, a.dim) * inner
-    macs = groups * rows * columns * inner
-    moved = {
-        "input": a.word_bytes * groups * rows * inner,
-        "weight": a.word_bytes * groups * inner * columns,
-        "output": a.word_bytes * groups * rows * columns,
-    }
-    vector = tiles(vector_ops, a.dim)
-    energy = {"mac": macs * a.mac_pj, "registers": macs * a.rf_pj, "vector": vector_ops * a.mac_pj}
-    return _bounded(a, array, vector, float(max(array, vector)), 0, moved, energy)
-
-
-def vector_cost(a: AttentionArray, vector_ops: int, read: float, written: float) -> Cost:
-    """Elementwise work on the 1D PEs, at most a multiply-accumulate each; bytes are given."""
-    vector = tiles(vector_ops, a.dim)
-    moved = {"input": read, "weight": 0.0, "output": written}
-    return _bounded(a, 0, vector, float(vector), 0, moved, {"vector": vector_ops * a.mac_pj})
-
-
-def _bounded(
-    a: AttentionArray, array: float, vector: float, pipeline: float, drain: float,
-    moved: dict[str, float], energy: dict[str, float],
-) -> Cost:  # fmt: skip
-    """A cost whose traffic runs beside the work."""
-    traffic = sum(moved.values())
-    cycles = max(pipeline, traffic / a.dram_bytes_per_cycle)
-    energy = {**energy, "dram": traffic * a.dram_pj_per_byte}
-    return Cost(cycles, array, vector, pipeline, drain, moved, energy)

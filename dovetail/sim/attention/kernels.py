@@ -1,15 +1,50 @@
-"""Closed forms of kernels that stream, with what no other work hides: first load and last store."""
+"""Closed forms of products and elementwise kernels, bare or with first load and last store."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from dovetail.arch.attention import AttentionArray
-from dovetail.sim.attention.estimate import Cost, matmul_cost, vector_cost
+from dovetail.sim.attention.costs import Cost, bounded
 from dovetail.sim.attention.work import tiles
 
 CHUNK = 256
 """Operations of a 1D PE between a load and a store of a vector kernel."""
+
+
+def matmul_cost(
+    a: AttentionArray, groups: int, rows: int, columns: int, inner: int, vector_ops: int = 0
+) -> Cost:
+    """A matrix product on the 2D array, each operand moved once; an output per PE at a time.
+
+    Args:
+        a: the design.
+        groups: products.
+        rows: of the input and the output.
+        columns: of the output.
+        inner: summed.
+        vector_ops: scalar operations on the outputs, on 1D PEs as these leave the array.
+    """
+    array = groups * tiles(rows, a.dim) * tiles(columns, a.dim) * inner
+    macs = groups * rows * columns * inner
+    moved = {
+        "input": a.word_bytes * groups * rows * inner,
+        "weight": a.word_bytes * groups * inner * columns,
+        "output": a.word_bytes * groups * rows * columns,
+    }
+    vector = tiles(vector_ops, a.dim)
+    energy = {"mac": macs * a.mac_pj, "registers": macs * a.rf_pj, "vector": vector_ops * a.mac_pj}
+    across = groups * inner * (rows * tiles(columns, a.dim) + columns * tiles(rows, a.dim))
+    busy = float(max(array, vector))
+    return bounded(a, array, vector, busy, 0, moved, energy, (across, 0))
+
+
+def vector_cost(a: AttentionArray, vector_ops: int, read: float, written: float) -> Cost:
+    """Elementwise work on the 1D PEs, at most a multiply-accumulate each; bytes are given."""
+    vector = tiles(vector_ops, a.dim)
+    moved = {"input": read, "weight": 0.0, "output": written}
+    energy = {"vector": vector_ops * a.mac_pj}
+    return bounded(a, 0, vector, float(vector), 0, moved, energy, (read / a.word_bytes, 0))
 
 
 def product_estimate(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dovetail.arch.attention import AttentionArray
 from dovetail.ir.operator import Operator
 from dovetail.ir.report import OperatorReport
-from dovetail.sim.attention.estimate import Cost
+from dovetail.sim.attention.costs import Cost
 
 Mapped = Mapping[str, int | str]
 
@@ -38,7 +38,7 @@ def operator_report(
         compute_cycles=compute,
         stall_cycles=stalls,
         dram_bytes={name: round(count) for name, count in cost.dram_bytes.items()},
-        sram_bytes={},
+        sram_bytes={name: round(count) for name, count in cost.sram_bytes.items()},
         energy_pj=dict(cost.energy_pj),
         utilization=macs / (cycles * a.peak_macs_per_cycle) if cycles else 0.0,
         mapping=dict(mapping or {}),
