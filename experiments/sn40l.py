@@ -10,8 +10,8 @@ not held to it. Its ratio of kernel calls is about 11 for Llama-2-70B reading 40
 
 Then Table I: operational intensities of a simplified Monarch convolution for three degrees of
 fusion. Its shapes stand in a figure; ours are stated, and ratios and classification are what is
-compared. `--experts` adds the switching, footprint, speed-up and breakdown of `experiments/coe.py`. Exits with 1 if Table I, or one of these
-that must follow, is missed.
+compared. `--experts` adds switching, footprint, speed-up and breakdown of `experiments/coe.py`.
+Exits with 1 if Table I, or one of these that must follow, is missed.
 
 Assumed, not published: launches (10 us by the host, 0.5 us by the hardware, 2 us for a section's
 program), links between sockets (400 GB/s, 0.5 us); `dovetail list parameters` says all. `--launch`

@@ -190,7 +190,7 @@ def _times(placed: Placed) -> int:
 def _once(placed: Placed) -> float:
     """Cycles of memories for what stays."""
     costs, place = placed.section.costs, (placed.position, placed.section.column)
-    return float(max(costs.once[place], costs.far_once[place]))
+    return float(max(costs.near.once[place], costs.far.once[place]))
 
 
 def _dram(placed: Placed) -> tuple[float, float, float, float]:

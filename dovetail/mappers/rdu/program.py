@@ -51,8 +51,8 @@ class _Writer:
         for index in range(len(outline.edges)):
             self._edge(index)
         for position in range(count):
-            self._loads(position, HBM, costs.loads, costs.once)
-            self._loads(position, DDR, costs.far_loads, costs.far_once)
+            self._loads(position, HBM, costs.near.loads, costs.near.once)
+            self._loads(position, DDR, costs.far.loads, costs.far.once)
             self._store(position)
         for position in range(count):
             self._stage(position)
@@ -117,7 +117,7 @@ class _Writer:
         self.tokens[f"{name}.free"] = self.of(levels.stored, position)
         self.waits[position].append(f"{name}.free")
         self.signals[position].append(f"{name}.out")
-        cycles = self.of(self.section.costs.stores, position)
+        cycles = self.of(self.section.costs.near.stores, position)
         store = Task(f"store {position}", HBM, cycles, (f"{name}.out",), (f"{name}.free",))
         self._turn(int(levels.stores[self.at]), position, store)
 
@@ -147,7 +147,7 @@ class _Writer:
         """Loads of a part of what does not stay, and the tokens that a part takes and gives."""
         loads, names = [], []
         costs = self.section.costs
-        for memory, table in ((HBM, costs.streams), (DDR, costs.far_streams)):
+        for memory, table in ((HBM, costs.near.streams), (DDR, costs.far.streams)):
             if cycles := self.of(table, position):
                 name = f"{memory}.{position}.part"
                 self.tokens[f"{name}.free"] = 2

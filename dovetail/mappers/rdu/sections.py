@@ -9,8 +9,10 @@ import numpy as np
 
 from dovetail.ir.space import IntArray
 from dovetail.mappers.rdu.balance import balance, proportional
-from dovetail.sim.rdu.pipeline import STREAMS, Pipeline
-from dovetail.sim.rdu.section import Costs, Outline, Works, costs, outline, places, works
+from dovetail.sim.rdu.mesh import places
+from dovetail.sim.rdu.outline import Outline, outline
+from dovetail.sim.rdu.pipeline import STREAMS, Pipeline, Works, works
+from dovetail.sim.rdu.section import Costs, costs
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ STREAMS = ("batch", "row")
 DEPTH = 64
 """Terms of a sum that a PCU adds at least before another may take over."""
 
+TILES = 2 ** np.arange(15)
+"""Numbers of tiles that a section may be cut into (t,)."""
+
 COLLECTIVES = ("all_reduce", "all_gather")
 
 
@@ -129,3 +132,34 @@ def exchange(stage: Stage, rdu: Rdu, tiles: IntArray) -> FloatArray:
     moved = stage.work[0] * (rdu.sockets - 1) / rdu.sockets / tiles
     cycles: FloatArray = steps * (np.ceil(moved / rdu.socket_bytes_per_cycle) + rdu.socket_cycles)
     return cycles
+
+
+@dataclass(frozen=True)
+class Works:
+    """What tiles take, of all stages of a pipeline.
+
+    Attributes:
+        quanta: for each kind of tiles (stages, t).
+        quantum: cycles of one (stages,).
+        latency: cycles (stages,).
+        exchange: cycles of collectives (stages, t).
+    """
+
+    quanta: tuple[IntArray, IntArray]
+    quantum: IntArray
+    latency: IntArray
+    exchange: FloatArray
+
+
+def works(pipeline: Pipeline) -> Works:
+    """What tiles take of every stage; equal stages are computed once."""
+    index: dict[Stage, int] = {}
+    place = np.array([index.setdefault(stage, len(index)) for stage in pipeline.stages])
+    parts = [[work(stage, pipeline.rdu, kind, TILES) for stage in index] for kind in (0, 1)]
+    first = parts[0]
+    return Works(
+        (np.stack([p[0] for p in first])[place], np.stack([p[0] for p in parts[1]])[place]),
+        np.array([p[1] for p in first])[place],
+        np.array([p[2] for p in first])[place],
+        np.stack([exchange(stage, pipeline.rdu, TILES) for stage in index])[place],
+    )

@@ -11,143 +11,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from dovetail.arch.rdu import Rdu
 from dovetail.ir.space import BoolArray, FloatArray, IntArray
-from dovetail.sim.rdu.pipeline import COLLECTIVES, Pipeline, Stage, exchange, work
-
-TILES = 2 ** np.arange(15)
-"""Numbers of tiles that a section may be cut into (t,)."""
+from dovetail.sim.rdu.mesh import wires
+from dovetail.sim.rdu.outline import Outline
+from dovetail.sim.rdu.pipeline import TILES, Works
+from dovetail.sim.rdu.timing import Levels, levels_of, loaded, path, room_of
 
 PARTS = 16
 """Parts in which weights stream that do not stay on chip; two of them are there at a time."""
 
 
-class Edge(NamedTuple):
-    """Data between two stages of a section: positions of both in it, and bytes."""
-
-    producer: int
-    consumer: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Works:
-    """What tiles take, of all stages of a pipeline.
+class Traffic(NamedTuple):
+    """What one memory moves for a section, in its cycles.
 
     Attributes:
-        quanta: for each kind of tiles (stages, t).
-        quantum: cycles of one (stages,).
-        latency: cycles (stages,).
-        exchange: cycles of collectives (stages, t).
+        loads: of a tile of each stage (s, t).
+        once: of what stays on chip (s, t).
+        streams: of what every tile needs and does not stay (s, t).
+        stores: of a tile (s, t).
     """
 
-    quanta: tuple[IntArray, IntArray]
-    quantum: IntArray
-    latency: IntArray
-    exchange: FloatArray
+    loads: FloatArray
+    once: FloatArray
+    streams: FloatArray
+    stores: FloatArray
 
-
-def works(pipeline: Pipeline) -> Works:
-    """What tiles take of every stage; equal stages are computed once."""
-    index: dict[Stage, int] = {}
-    place = np.array([index.setdefault(stage, len(index)) for stage in pipeline.stages])
-    parts = [[work(stage, pipeline.rdu, kind, TILES) for stage in index] for kind in (0, 1)]
-    first = parts[0]
-    return Works(
-        (np.stack([p[0] for p in first])[place], np.stack([p[0] for p in parts[1]])[place]),
-        np.array([p[1] for p in first])[place],
-        np.array([p[2] for p in first])[place],
-        np.stack([exchange(stage, pipeline.rdu, TILES) for stage in index])[place],
-    )
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A section before its units are shared out.
-
-    Attributes:
-        pipeline: whose stages these are.
-        members: their indices, ascending.
-        kind: of its tiles, an index of `STREAMS`.
-        edges: between its stages.
-        streamed, far_streamed: bytes that its stages read tile by tile from HBM, and from DDR (s,).
-        fixed, far_fixed: the same of what every tile needs (s,).
-        weights: part of all these that are parameters (s,).
-        stored: bytes that they write to HBM (s,).
-        most_tiles: into which the section can be cut.
-    """
-
-    pipeline: Pipeline
-    members: tuple[int, ...]
-    kind: int
-    edges: tuple[Edge, ...]
-    streamed: FloatArray
-    far_streamed: FloatArray
-    fixed: FloatArray
-    far_fixed: FloatArray
-    weights: FloatArray
-    stored: FloatArray
-    most_tiles: int
-
-    @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        """Its stages."""
-        return tuple(self.pipeline.stages[index] for index in self.members)
-
-    @cached_property
-    def kept(self) -> FloatArray:
-        """Bytes that every tile of each stage needs (s,)."""
-        return self.fixed + self.far_fixed
+    def held(self, stage: FloatArray) -> FloatArray:
+        """Cycles per tile (t,); a stage whose weights stream holds the memory while it works."""
+        found: FloatArray = (self.loads + self.stores + np.where(self.streams > 0, stage, 0)).sum(
+            axis=0
+        )
+        return found
 
     @property
-    def sizes(self) -> int:
-        """How many of `TILES` are worth a look."""
-        return self.most_tiles.bit_length()
-
-    @cached_property
-    def computing(self) -> BoolArray:
-        """Which of them take PCUs (s,)."""
-        return np.array([stage.kind not in COLLECTIVES for stage in self.stages])
-
-
-def outline(pipeline: Pipeline, members: Sequence[int], kind: int) -> Outline:
-    """The section of some stages of a pipeline.
-
-    Args:
-        pipeline: all stages.
-        members: indices, ascending.
-        kind: of tiles.
-    """
-    place = {index: position for position, index in enumerate(members)}
-    count = len(members)
-    moved = np.zeros((4, count))
-    weights, stored = np.zeros(count), np.zeros(count)
-    edges: dict[tuple[int, int], int] = {}
-    most = int(TILES[-1])
-    for position, index in enumerate(members):
-        stage = pipeline.stages[index]
-        most = min(most, stage.extents[kind])
-        if stage.returned or any(index + ahead not in place for ahead in stage.consumers):
-            stored[position] = stage.output
-        for read in stage.reads:
-            source = place.get(index - read.producer) if read.producer else None
-            if source is None:
-                moved[2 * read.fixed[kind] + read.far, position] += read.size
-                weights[position] += read.size * read.weight
-                continue
-            edges[source, position] = edges.get((source, position), 0) + read.size
-            if read.fixed[kind]:
-                most = 1
-    listed = tuple(Edge(p, c, size) for (p, c), size in edges.items())
-    near, far, fixed, far_fixed = moved
-    return Outline(
-        pipeline, tuple(members), kind, listed, near, far, fixed, far_fixed, weights, stored, most
-    )  # fmt: skip
+    def used(self) -> bool:
+        """Whether it loads anything."""
+        return bool(self.loads.any() or self.once.any() or self.streams.any())
 
 
 @dataclass(frozen=True)
@@ -159,15 +62,13 @@ class Costs:
         units: PCUs of each stage (s, t).
         pmus: of each stage (s, t).
         resident: whether what every tile needs stays on chip (s, t).
-        stage: cycles of a stage, exchanges included (s, t).
-        compute: cycles of its PCUs alone (s, t).
-        wires: cycles of an edge on the mesh (e, t).
-        loads, far_loads: of HBM and DDR for a stage's tile (s, t).
-        once, far_once: to load, once, what stays (s, t).
-        streams, far_streams: of HBM and DDR for what does not stay (s, t).
-        stores: of HBM (s, t).
+        compute: of each stage's PCUs, or of its exchange (s, t).
+        stage: of each stage, what it streams included (s, t).
+        wires: of an edge on the mesh (e, t).
+        near: HBM's.
+        far: DDR's.
+        rooms: of a step, in which HBM and DDR load what stays (2, t).
         levels: in which step the first tile is where.
-        rooms: cycles of a step in which HBM and DDR load what stays (2, t).
         interval: between two tiles (t,).
         fill: until the first tile leaves its last stage (t,).
         total: of the section, its launch included (t,).
@@ -178,18 +79,13 @@ class Costs:
     units: IntArray
     pmus: IntArray
     resident: BoolArray
-    stage: FloatArray
     compute: FloatArray
+    stage: FloatArray
     wires: FloatArray
-    loads: FloatArray
-    far_loads: FloatArray
-    once: FloatArray
-    far_once: FloatArray
-    streams: FloatArray
-    far_streams: FloatArray
-    stores: FloatArray
-    levels: Levels
+    near: Traffic
+    far: Traffic
     rooms: FloatArray
+    levels: Levels
     interval: FloatArray
     fill: FloatArray
     total: FloatArray
@@ -205,59 +101,85 @@ def costs(section: Outline, table: Works, units: IntArray, order: Sequence[int])
         units: PCUs of each stage (s, t), t of the section's `sizes`; 0 of collectives.
         order: positions of the stages along the path on which they are placed.
     """
-    rdu, members, tiles = section.pipeline.rdu, list(section.members), TILES[: section.sizes]
-    near, far = rdu.hbm_bytes_per_cycle, rdu.ddr_bytes_per_cycle
+    rdu, tiles = section.pipeline.rdu, TILES[: section.sizes]
+    compute, exchanged = _compute(section, table, units)
+    way = wires(section, units, order, tiles)
+    bounds = [compute.max(axis=0), exchanged, *way]
+    nothing = np.zeros_like(compute)
+    begun, ended = path(section, compute, way, nothing, nothing - 1)
+    early = levels_of(section, begun, ended, np.maximum.reduce(bounds))
+    resident = _resident(section, tiles, early)
+    near = _traffic(
+        tiles, resident, rdu.hbm_bytes_per_cycle, section.streamed, section.fixed, section.stored
+    )
+    nowhere = np.zeros_like(section.stored)
+    far = _traffic(
+        tiles, resident, rdu.ddr_bytes_per_cycle, section.far_streamed, section.far_fixed, nowhere
+    )
+    streams = np.maximum(near.streams, far.streams)
+    stage = np.maximum(compute, streams) + np.ceil(streams / PARTS)
+    slowest = np.maximum.reduce([*bounds, stage.max(axis=0), far.held(stage)])
+    interval = np.maximum(slowest, near.held(stage))
+    rooms = np.stack([room_of(interval, memory.loads) for memory in (near, far)])
+    ready = loaded(tiles, early.stages, near.loads, near.once, rooms[0])
+    if far.used:
+        ready = np.maximum(ready, loaded(tiles, early.stages, far.loads, far.once, rooms[1]))
+    first = np.maximum(*((memory.loads + memory.once).sum(axis=0) for memory in (near, far)))
+    waits = np.where(resident, -1, np.where(tiles == 1, first, 0))
+    begin, ends = path(section, stage, way, ready, waits)
+    levels, fill = levels_of(section, begin, ends, interval), ends.max(axis=0)
+    pmus = _pmus(section, tiles, levels, np.where(resident, 1.0, 2 / PARTS))
+    end = fill + (tiles - 1) * slowest + near.stores.sum(axis=0)
+    late = np.where(near.loads + near.streams > 0, begun, 0).max(axis=0)
+    tail = np.where(near.held(stage) >= slowest, ended.max(axis=0) - late, 0)
+    total = rdu.launch_cycles + np.maximum(end, _moved(near, tiles, stage, levels, fill, tail))
+    fits = (pmus.sum(axis=0) <= rdu.units) & (units.sum(axis=0) <= rdu.units)
+    return Costs(
+        tiles, units, pmus, resident, compute, stage, way, near, far, rooms, levels, interval, fill,
+        total, fits,
+    )  # fmt: skip
+
+
+def _compute(section: Outline, table: Works, units: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Cycles of a tile in each stage (s, t), and of all its exchanges between sockets (t,)."""
+    members = list(section.members)
     quanta = table.quanta[section.kind][members, : section.sizes]
     exchanged = table.exchange[members, : section.sizes]
     blocks = -(-quanta // np.maximum(units, 1)) * table.quantum[members, None]
     compute: FloatArray = blocks + table.latency[members, None] + exchanged
-    wires = _wires(section, units, order, tiles)
-    bounds = [compute.max(axis=0), exchanged.sum(axis=0), *wires]
-    step = np.maximum.reduce(bounds)
-    nothing = np.zeros_like(compute)
-    begin, ends = _path(section, compute, wires, nothing, nothing - 1)
-    early, begun, latency = _levels(section, begin, ends, step), begin, ends.max(axis=0)
-    resident = _resident(section, tiles, early)
-    streams = np.where(resident, 0, np.ceil(section.fixed[:, None] / near))
-    far_streams = np.where(resident, 0, np.ceil(section.far_fixed[:, None] / far))
-    longer = np.maximum(streams, far_streams)
-    stage = np.maximum(compute, longer) + np.ceil(longer / PARTS)
-    loads = np.ceil(section.streamed[:, None] / tiles / near)
-    far_loads = np.ceil(section.far_streamed[:, None] / tiles / far)
-    stores = np.ceil(section.stored[:, None] / tiles / near)
-    once = np.where(resident, np.ceil(section.fixed[:, None] / near), 0)
-    far_once = np.where(resident, np.ceil(section.far_fixed[:, None] / far), 0)
-    # A stage whose weights stream holds their memory for as long as it takes, part by part.
-    memory = (loads + stores + np.where(streams > 0, stage, 0)).sum(axis=0)
-    far_memory = (far_loads + np.where(far_streams > 0, stage, 0)).sum(axis=0)
-    bounds += [stage.max(axis=0), far_memory]
-    slowest = np.maximum.reduce(bounds)
-    interval = np.maximum(slowest, memory)
-    rooms = np.stack([_room(interval, loads), _room(interval, far_loads)])
-    ready = _loaded(tiles, early.stages, loads, once, rooms[0])
-    if section.far_streamed.any() or section.far_fixed.any():
-        ready = np.maximum(ready, _loaded(tiles, early.stages, far_loads, far_once, rooms[1]))
-    first = np.maximum((loads + once).sum(axis=0), (far_loads + far_once).sum(axis=0))
-    first = np.where(tiles == 1, first, 0)
-    begin, ends = _path(section, stage, wires, ready, np.where(resident, -1, first))
-    levels = _levels(section, begin, ends, interval)
-    pmus = _pmus(section, tiles, levels, np.where(resident, 1.0, 2 / PARTS))
-    end = ends.max(axis=0) + (tiles - 1) * slowest + stores.sum(axis=0)
-    # After its last load HBM waits for that tile's stages, unless stores of others are left.
-    late = np.where(loads + streams > 0, begun, 0).max(axis=0)
-    left = stores.sum(axis=0) * np.minimum(tiles - 1, levels.stores)
-    bound = (tiles > 1) & (memory >= slowest)
-    tail = np.where(bound, np.maximum(latency - late - left, 0), 0)
-    moved = once.sum(axis=0) + memory * tiles + tail
-    # No store comes before the first tile's end, and what is loaded by then is but a few tiles.
-    rest = np.maximum(tiles - levels.stores, 0) * (loads + streams).sum(axis=0)
-    moved = np.maximum(moved, ends.max(axis=0) + tiles * stores.sum(axis=0) + rest)
-    total = rdu.launch_cycles + np.maximum(end, moved)
-    fits = (pmus.sum(axis=0) <= rdu.units) & (units.sum(axis=0) <= rdu.units)
-    return Costs(
-        tiles, units, pmus, resident, stage, compute, wires, loads, far_loads, once, far_once,
-        streams, far_streams, stores, levels, rooms, interval, ends.max(axis=0), total, fits,
-    )  # fmt: skip
+    return compute, exchanged.sum(axis=0)
+
+
+def _traffic(
+    tiles: IntArray, resident: BoolArray, rate: float,
+    streamed: FloatArray, fixed: FloatArray, stored: FloatArray,
+) -> Traffic:  # fmt: skip
+    """Cycles of a memory that moves so many bytes per stage (s,) at a rate."""
+    kept = np.ceil(fixed[:, None] / rate)
+    return Traffic(
+        np.ceil(streamed[:, None] / tiles / rate),
+        np.where(resident, kept, 0),
+        np.where(resident, 0, kept),
+        np.ceil(stored[:, None] / tiles / rate),
+    )
+
+
+def _moved(
+    near: Traffic, tiles: IntArray, stage: FloatArray, levels: Levels, fill: FloatArray,
+    tail: FloatArray,
+) -> FloatArray:  # fmt: skip
+    """When HBM has moved everything (t,).
+
+    After its last load it waits for that tile's stages (`tail`), unless stores of others are left.
+    No store comes before the first tile's end, and what is loaded by then is but a few tiles.
+    """
+    stores = near.stores.sum(axis=0)
+    left = stores * np.minimum(tiles - 1, levels.stores)
+    idle = np.where(tiles > 1, np.maximum(tail - left, 0), 0)
+    everything = near.once.sum(axis=0) + near.held(stage) * tiles + idle
+    rest = np.maximum(tiles - levels.stores, 0) * (near.loads + near.streams).sum(axis=0)
+    moved: FloatArray = np.maximum(everything, fill + tiles * stores + rest)
+    return moved
 
 
 def _resident(section: Outline, tiles: IntArray, levels: Levels) -> BoolArray:
@@ -295,115 +217,3 @@ def _sent(section: Outline) -> FloatArray:
     for edge in section.edges:
         sent[edge.producer] = section.stages[edge.producer].output
     return sent
-
-
-class Levels(NamedTuple):
-    """In which step, of one interval each, the first tile is where; the next ones follow.
-
-    Attributes:
-        stages: enters each stage (s, t).
-        wires: enters each edge (e, t).
-        stores: is stored (t,): two steps after the last stage, so that no load waits for it.
-        held: tiles that wait before an edge's consumer, so that none before waits for it (e, t).
-        stored: tiles of each stage that wait for their store (s, t).
-    """
-
-    stages: IntArray
-    wires: IntArray
-    stores: IntArray
-    held: IntArray
-    stored: IntArray
-
-
-def _levels(section: Outline, begin: FloatArray, ends: FloatArray, interval: FloatArray) -> Levels:
-    """Levels from when the first tile enters and leaves each stage (s, t)."""
-    stages = (begin // interval).astype(np.int64)
-    stages[:, 0] = 0  # one tile: there is but one step
-    stores = (ends.max(axis=0) // interval).astype(np.int64) + 2
-    stores[0] = 1
-    p = [edge.producer for edge in section.edges]
-    c = [edge.consumer for edge in section.edges]
-    wires = np.minimum((ends[p] // interval).astype(np.int64), stages[c])
-    wires[:, 0] = 0
-    return Levels(stages, wires, stores, stages[c] - wires + 2, stores - stages + 2)
-
-
-def _wires(section: Outline, units: IntArray, order: Sequence[int], tiles: IntArray) -> FloatArray:
-    """Cycles of edges (e, t): the mesh's links between two stages side by side, and the way."""
-    rdu = section.pipeline.rdu
-    if not section.edges:
-        return np.zeros((0, len(tiles)))
-    row, column = places(rdu, units, order)
-    p = [edge.producer for edge in section.edges]
-    c = [edge.consumer for edge in section.edges]
-    ways = np.minimum(*(np.where(units[e] > 0, units[e], rdu.units) for e in (p, c)))
-    size = np.array([[edge.size] for edge in section.edges])
-    hops = np.abs(row[p] - row[c]) + np.abs(column[p] - column[c])
-    cycles: FloatArray = np.ceil(size / tiles / (ways * rdu.link_bytes)) + hops * rdu.hop_cycles
-    return cycles
-
-
-def places(rdu: Rdu, units: IntArray, order: Sequence[int]) -> tuple[IntArray, IntArray]:
-    """Row and column of the middle unit of each stage (s, t).
-
-    Stages lie one after the other on a path that goes down one column of the mesh and up the next.
-    """
-    height = rdu.mesh[0]
-    along = np.empty_like(units)
-    along[list(order)] = np.cumsum(units[list(order)], axis=0)
-    middle = np.maximum(along - (units + 1) // 2, 0)
-    column, step = middle // height, middle % height
-    return np.where(column % 2 == 0, step, height - 1 - step), column
-
-
-def _path(
-    section: Outline, stage: FloatArray, wires: FloatArray, ready: FloatArray, streams: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """When the first tile enters and leaves each stage (s, t), not before memories are ready.
-
-    Exchanges take turns on the sockets' links; so do stages on HBM that stream what does not stay,
-    from the cycle `streams` on (s, t; -1 where nothing does).
-    """
-    incoming: dict[int, list[int]] = {}
-    for index, edge in enumerate(section.edges):
-        incoming.setdefault(edge.consumer, []).append(index)
-    begin, ends = np.empty_like(stage), np.empty_like(stage)
-    links, memory = np.zeros(stage.shape[1]), np.maximum(streams.max(axis=0), 0)
-    for position in range(len(stage)):
-        start = ready[position]
-        for index in incoming.get(position, ()):
-            start = np.maximum(start, ends[section.edges[index].producer] + wires[index])
-        streaming = (streams[position] >= 0) & bool(section.kept[position])
-        start = np.where(streaming, np.maximum(start, memory), start)
-        if not section.computing[position]:
-            start = np.maximum(start, links)
-            links = start + stage[position]
-        begin[position], ends[position] = start, start + stage[position]
-        memory = np.where(streaming, ends[position], memory)
-    return begin, ends
-
-
-def _room(step: FloatArray, loads: FloatArray) -> FloatArray:
-    """Cycles of each step that tiles leave a memory for what stays (t,); a quarter at least."""
-    room: FloatArray = np.maximum(step - loads.sum(axis=0), np.ceil(step / 4))
-    return room
-
-
-def _loaded(
-    tiles: IntArray, steps: IntArray, loads: FloatArray, once: FloatArray, room: FloatArray
-) -> FloatArray:
-    """When a memory has given each stage what its first tile needs (s, t).
-
-    In each step it first serves the tiles that are due, then loads what stays, stage by stage. One
-    tile alone takes no steps: stage by stage, all that each needs.
-    """
-    total = np.cumsum(once, axis=0)
-    lasts = np.where(once > 0, total // room, 0)
-    steps = np.maximum(steps, lasts)
-    kept, tile = total.copy(), np.minimum(total[-1], steps * room)
-    for position in np.flatnonzero(loads[:, 0]):
-        kept += loads[position] * np.clip(lasts - steps[position] + 1, 0, tiles)
-        tile += loads[position] * np.clip(steps - steps[position] + 1, 0, tiles)
-    ready: FloatArray = np.maximum(np.where(once > 0, kept, 0), np.where(loads > 0, tile, 0))
-    ready[:, 0] = np.cumsum((once + loads)[:, 0])
-    return ready
