@@ -35,6 +35,7 @@ REGISTRY: dict[str, str] = {
     "ppo": "dovetail.agents.ppo:PPOAgent",
     "random": "dovetail.agents.random_search:RandomAgent",
     "reinforce": "dovetail.agents.reinforce:ReinforceAgent",
+    "reinforce_lstm": "dovetail.agents.reinforce_lstm:ReinforceLSTMAgent",
 }
 """Agents of this package: name -> module:class. Loading a module needs no extra; making may."""
 

@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, object]] = {
     "genetic": {"population": 16, "niche": 4},
     "random": {"batch": 16},
     "reinforce": {"batch": 16, "group": 8},
+    "reinforce_lstm": {"batch": 16, "group": 8, "hidden": 16, "horizon": 24, "population": 16},
     "nsga2": {"population": 16},
     "ppo": {"batch": 16, "group": 8},
     "maskable_ppo": {"batch": 16, "group": 8},
@@ -174,7 +175,8 @@ def test_settings_are_frozen_documented_and_checked(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "module", "extra"),
     [("ppo", "stable_baselines3", "rl"), ("maskable_ppo", "sb3_contrib", "rl"),
-     ("bayesian", "botorch", "bo"), ("ppo", "torch", "rl")],
+     ("bayesian", "botorch", "bo"), ("ppo", "torch", "rl"),
+     ("reinforce_lstm", "torch", "rl")],
 )  # fmt: skip
 def test_a_missing_extra_is_named(
     name: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
