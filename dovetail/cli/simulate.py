@@ -221,7 +221,10 @@ def _write_trace(path: str, mapped: Mapped, gates: bool) -> None:
     from dovetail.flow import MappedNetwork, timings
     from dovetail.sim.trace import write_trace
 
-    assert isinstance(mapped, MappedNetwork)  # no other family has the fidelity `cycle`
+    if not isinstance(mapped, MappedNetwork):
+        raise FidelityError(
+            "--trace shows the instructions of a systolic array: take one, e.g. edge"
+        )
     if mapped.layers is not None:
         _write_rtl_trace(path, mapped, gates)
         return
