@@ -50,7 +50,7 @@ DimOption = Annotated[
     typer.Option(
         "--dim",
         metavar="NAME=N",
-        help="Open dimension of an .onnx file, or size of a network of the zoo: --dim sequence=128.",
+        help="Open dimension of an .onnx file or size of a zoo network: --dim sequence=128.",
     ),
 ]
 FidelityOption = Annotated[
