@@ -90,23 +90,25 @@ class Workload:
         totals = batch_totals(
             designs, self.operators, index, objective=self.mapping, mapper=self.mapper
         )
-        return figures(designs, totals, self.macs(index))
+        return figures(designs, totals[:, Cost.CYCLES], energy_pj(totals), self.macs(index))
 
 
-def figures(designs: FloatArray, totals: FloatArray, macs: FloatArray) -> dict[str, FloatArray]:
+def figures(
+    designs: FloatArray, cycles: FloatArray, energy: FloatArray, macs: FloatArray
+) -> dict[str, FloatArray]:
     """Metrics of n lawful accelerators from what their networks cost.
 
     Args:
         designs: rows of `Design` columns, (n, len(Design)).
-        totals: rows of `Cost` columns, (n, len(Cost)); NaN where an operator has no tiling.
+        cycles: (n,); NaN where an operator has no tiling.
+        energy: pJ (n,).
         macs: multiply-accumulates on the array (n,).
 
     Returns:
         `METRICS` by name, each (n,).
     """
-    cycles = totals[:, Cost.CYCLES]
     latency_ms = cycles / designs[:, Design.CLOCK_MHZ] / 1e3
-    energy_mj = energy_pj(totals) * 1e-9
+    energy_mj = energy * 1e-9
     peak = designs[:, [Design.ROWS, Design.COLS, Design.ARRAYS]].prod(axis=1)
     return {
         "latency_ms": latency_ms,

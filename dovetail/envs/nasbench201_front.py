@@ -11,19 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dovetail.envs.costing import BatchWork, figures
 from dovetail.envs.nasbench201 import NasBench201Problem
-from dovetail.envs.nasbench201_slots import CellTables, all_cells
+from dovetail.envs.nasbench201_slots import all_cells
 from dovetail.envs.objectives import assess
 from dovetail.envs.problem import Evaluation
+from dovetail.envs.tabulated import MOST_CELLS, TabulatedWork
 from dovetail.errors import ProblemError
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.systolic.batch import batch_totals
-from dovetail.sim.columns import Cost
-
-MAX_ACCELERATORS = 100_000
-"""Accelerators that are enumerated at most."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +65,24 @@ def exact_front(
     Raises:
         ProblemError: if its accelerators are not costed in closed form, or too many.
     """
-    work, cells = problem.work, problem.cells
-    if not isinstance(work, BatchWork) or cells is None:
+    work, space = problem.work, problem.hardware.space
+    if problem.cells is None:
         raise ProblemError(f"problem '{problem.name}': only ideal systolic arrays are enumerated")
-    space = problem.hardware.space
-    if space.size > MAX_ACCELERATORS:
+    if not isinstance(work, TabulatedWork):
+        most = MOST_CELLS // len(problem.cells.operators)
         raise ProblemError(
-            f"problem '{problem.name}' has {space.size:,} accelerators: at most "
-            f"{MAX_ACCELERATORS:,} are enumerated; give fewer knobs or values"
+            f"problem '{problem.name}' has {space.size:,} accelerators: at most {most:,} are "
+            "enumerated; give fewer knobs or values"
         )
     choices = all_cells()
     hardware = np.stack(np.unravel_index(np.arange(space.size), tuple(space.cardinalities)), axis=1)
     lawful = hardware[problem.hardware.violations(hardware) <= 0]
     archive = ParetoArchive(problem.reference_point, len(problem.space.knobs))
     least = np.full(len(problem.objectives), np.inf)
-    counts, feasible = cells.counts().astype(np.float64), 0
+    feasible = 0
     for done, row in enumerate(lawful, start=1):
         designs = np.concatenate([choices, np.broadcast_to(row, (len(choices), len(row)))], axis=1)
-        evaluation = _evaluate(problem, work, cells, counts, choices, row)
+        evaluation = _evaluate(problem, work, choices, row)
         archive.add(designs, evaluation.objectives, evaluation.feasible)
         if evaluation.feasible.any():
             feasible += int(evaluation.feasible.sum())
@@ -98,21 +93,16 @@ def exact_front(
 
 
 def _evaluate(
-    problem: NasBench201Problem, work: BatchWork, cells: CellTables, counts: FloatArray,
-    choices: IntArray, row: IntArray,
-) -> Evaluation:  # fmt: skip
+    problem: NasBench201Problem, work: TabulatedWork, choices: IntArray, row: IntArray
+) -> Evaluation:
     """All cells (15625, 6) on one accelerator (knobs,)."""
-    operators = cells.operators
     design = work.hardware.rows(row[None])
-    each = batch_totals(
-        np.repeat(design, len(operators), axis=0), operators, np.arange(len(operators))[:, None],
-        objective=work.workload.mapping, mapper=work.workload.mapper,
-    )  # fmt: skip
-    unfit = np.isnan(each[:, Cost.CYCLES])
-    totals = counts @ np.where(unfit[:, None], 0.0, each)
-    totals[counts[:, unfit].any(axis=1)] = np.nan
-    macs = counts @ work.workload.macs(np.arange(len(operators))[:, None])
-    metrics = figures(np.repeat(design, len(choices), axis=0), totals, macs)
+    costs = work.costs(design)
+    metrics = work.totals(
+        np.repeat(design, len(choices), axis=0),
+        np.broadcast_to(costs, (len(choices), *costs.shape[1:])),
+        work.counts,
+    )
     metrics |= problem.measured(choices)
     unmappable = np.isnan(metrics["latency_ms"])
     metrics = {name: np.where(unmappable, np.nan, values) for name, values in metrics.items()}

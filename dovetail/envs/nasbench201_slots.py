@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.ir.network import Network
-from dovetail.ir.space import BoolArray, IntArray
+from dovetail.ir.space import BoolArray, FloatArray, IntArray
 from dovetail.networks.nasbench201 import CELLS, EDGES, NODES, OPERATIONS, SPACE
 
 NONE, SKIP, CONV1, CONV3, POOL = range(len(OPERATIONS))
@@ -49,12 +49,12 @@ class CellTables:
         """Rows of `operators` (n, slots), -1 where a slot is empty, of cells (n, 6)."""
         return self.table[code(cells)].astype(np.int64)
 
-    def counts(self) -> IntArray:
+    def counts(self) -> FloatArray:
         """How often each cell's network has each operator, (15625, operators)."""
         cells, operators = len(self.table), len(self.operators)
         flat = np.arange(cells)[:, None] * (operators + 1) + (self.table + 1)
         found = np.bincount(flat.ravel(), minlength=cells * (operators + 1))
-        return found.reshape(cells, operators + 1)[:, 1:]
+        return found.reshape(cells, operators + 1)[:, 1:].astype(np.float64)
 
 
 def code(cells: IntArray) -> IntArray:
