@@ -208,7 +208,6 @@ def test_names_and_values_that_are_wrong(arguments: tuple[object, ...], words: s
         (("simulate", "resnet8", "--top", "-1"), "Invalid value for '--top'"),
         (("simulate", "resnet8", "--batch", "0"), "Invalid value for '--batch'"),
         (("simulate", "resnet8", "--json"), "requires an argument"),
-        (("sweep", "resnet8"), "Missing option '--vary'"),
         (("search", "--budget", "0"), "Invalid value for '--budget'"),
         (("search", "--budget", "-5"), "Invalid value for '--budget'"),
         (("search", "--budget", "many"), "Invalid value for '--budget'"),
