@@ -84,7 +84,10 @@ def test_what_is_written_is_read_back(name: str) -> None:
 def test_padding_without_a_name_is_the_convolution_s() -> None:
     network = load_network("resnet18")
     read = from_tflite(to_tflite(network), "resnet18")
-    assert [op.name for op in read.operators if op.kind == "pad"] == ["stem.pool.pad"]
+    assert not [op.name for op in read.operators if op.kind == "pad"]
+    (pool,) = (op.window for op in read.operators if op.kind == "maxpool")
+    assert pool is not None
+    assert (pool.kernel, pool.stride, pool.padding[:2]) == ((3, 3), (2, 2), (1, 1))
     pairs = zip(
         (op for op in network.operators if op.macs), (op for op in read.operators if op.macs),
         strict=True,
@@ -124,6 +127,27 @@ def test_padding_before_a_convolution(amounts: Any, padding: int, kept: bool) ->
         [-1, 0] if not kept else [-1, -1] if padding == 0 else [0, 0]
     )
     assert network.tensor["y"].shape == (1, 4, *made)
+
+
+@pytest.mark.parametrize(("zero", "kept"), [(-128, False), (3, True)])
+def test_zeros_before_a_maximum_are_its_own_where_no_code_is_less(zero: int, kept: bool) -> None:
+    scale = Quantization((0.5,), (zero,))
+    writer = Writer()
+    x = writer.tensor("x", (1, 6, 6, 2), "INT8", scale)
+    padded = writer.tensor("padded", (1, 8, 8, 2), "INT8", scale)
+    amounts = np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32)
+    pads = writer.tensor("amounts", (4, 2), "INT32", None, amounts)
+    y = writer.tensor("y", (1, 3, 3, 2), "INT8", scale)
+    writer.operator("PAD", [x, pads], [padded], "PadOptions")
+    writer.operator(
+        "MAX_POOL_2D", [padded], [y], "Pool2DOptions", Padding=1, StrideH=2, StrideW=2,
+        FilterHeight=3, FilterWidth=3,
+    )  # fmt: skip
+    network = from_tflite(writer.bytes([x], [y]), "padded")
+    assert [op.kind for op in network.operators] == (["pad", "maxpool"] if kept else ["maxpool"])
+    window = network.operators[-1].window
+    assert window is not None
+    assert window.padding == ((0, 0, 0, 0) if kept else (1, 1, 1, 1))
 
 
 def test_scales_reach_the_tensors() -> None:

@@ -47,7 +47,7 @@ def move(node: Node) -> None:
 
 
 def pad(node: Node) -> None:
-    """PAD, PADV2 by constant amounts; zeros that a convolution takes on itself are its own."""
+    """PAD, PADV2 by constant amounts; margins that a window takes on itself are its own."""
     x, amounts = node.input(0), node.known(1)
     if node.stored.outputs[0] in node.margins:
         node.define(x)

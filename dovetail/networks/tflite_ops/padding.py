@@ -1,7 +1,8 @@
-"""Padding operators that belong to the convolutions behind them.
+"""Padding operators that belong to the windows behind them.
 
 TFLite has names for two paddings only, none and as many zeros as keep ceil(size / stride). Any
-other is an operator of its own in front of a convolution, which would read it in any case.
+other is an operator of its own in front of a convolution, which would read it in any case; and in
+front of a maximum, where no code is less than what it pads with.
 """
 
 from __future__ import annotations
@@ -14,30 +15,36 @@ from dovetail.networks.tflite_ops.reading import StoredGraph, StoredOperator, St
 Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """Zeros above and left, below and right."""
 
-TABLES = {"CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions"}
+CONVOLUTIONS = {"CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions"}
+MAXIMA = {"MAX_POOL_2D": "Pool2DOptions"}
+LEAST = -128
 
 
 def folded(stored: StoredGraph) -> dict[int, Margins]:
-    """Zeros around an image by index of the padded tensor, where only convolutions read it."""
+    """Margins of images by index of the padded tensor, where only windows without any read it."""
     readers: dict[int, list[StoredOperator]] = {}
     for op in stored.operators:
         for index in op.inputs:
             readers.setdefault(index, []).append(op)
     found = {}
     for op in stored.operators:
-        margins = _margins(op, stored.tensors) if op.code == "PAD" else None
+        margins = _margins(op, stored.tensors)
         if margins is None:
             continue
-        padded = op.outputs[0]
+        padded, tables = op.outputs[0], _tables(op, stored.tensors)
         behind = readers.get(padded, [])
-        if behind and padded not in stored.outputs and all(_takes(b, padded) for b in behind):
+        unseen = padded not in stored.outputs
+        if behind and unseen and all(_takes(reader, padded, tables) for reader in behind):
             found[padded] = margins
     return found
 
 
 def _margins(op: StoredOperator, tensors: tuple[StoredTensor, ...]) -> Margins | None:
-    """Zeros around rows and columns; None of other paddings."""
-    if len(op.inputs) != 2 or len(op.outputs) != 1 or not 0 <= op.inputs[1] < len(tensors):
+    """What an operator adds to rows and columns; None of others, and of other paddings."""
+    known = all(0 <= index < len(tensors) for index in op.inputs)
+    if (op.code, len(op.inputs)) not in (("PAD", 2), ("PADV2", 3)) or not known:
+        return None
+    if len(op.outputs) != 1:
         return None
     data = tensors[op.inputs[1]].data
     if data is None or data.dtype.kind != "i" or data.shape != (4, 2):
@@ -48,9 +55,21 @@ def _margins(op: StoredOperator, tensors: tuple[StoredTensor, ...]) -> Margins |
     return (top, left), (bottom, right)
 
 
-def _takes(op: StoredOperator, padded: int) -> bool:
-    """Whether an operator is a convolution of the padded image that pads nothing itself."""
-    table = TABLES.get(op.code)
+def _tables(op: StoredOperator, tensors: tuple[StoredTensor, ...]) -> dict[str, str]:
+    """Options of the windows that mean the same with the margins as their own, by code."""
+    x = tensors[op.inputs[0]]
+    if op.code == "PADV2":
+        value = tensors[op.inputs[2]].data
+        least = value is not None and x.type == "INT8" and value.reshape(-1).tolist() == [LEAST]
+        return MAXIMA if least else {}
+    zeros = x.quantization.zero_points if x.quantization else ()
+    least = x.type == "INT8" and zeros == (LEAST,)
+    return {**CONVOLUTIONS, **(MAXIMA if least else {})}
+
+
+def _takes(op: StoredOperator, padded: int, tables: dict[str, str]) -> bool:
+    """Whether an operator is such a window over the padded image that pads nothing itself."""
+    table = tables.get(op.code)
     if table is None or op.inputs.count(padded) != 1 or op.inputs[0] != padded:
         return False
     return bool(op.options(table, "Padding") == VALID)
