@@ -60,7 +60,7 @@ DEMO: dict[str, object] = {
 runs in seconds to minutes."""
 
 OWNERS = {
-    "network": ("accelerator",),
+    "network": ("accelerator", "fpga_folding", "rdu_placement"),
     "dataset": ("codesign", "nasbench201"),
     "epochs": ("codesign", "nasbench201"),
     "table": ("nasbench201",),
@@ -134,7 +134,8 @@ def search_command(
         typer.Option(
             metavar="NAME",
             help="What is searched: codesign (network and accelerator), accelerator (for a given "
-            "network) or nasbench201 (cell and accelerator).",
+            "network), nasbench201 (cell and accelerator), fpga_folding or rdu_placement (how a "
+            "given network lies on a given design).",
             show_default=ENV,
             rich_help_panel=PROBLEM,
         ),

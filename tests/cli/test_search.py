@@ -309,3 +309,12 @@ def test_environments_may_be_named_as_gymnasium_does() -> None:
         "objectives": ["a"],
         "constraints": ["b<=1"],
     }
+
+
+@pytest.mark.parametrize(
+    ("env", "base"), [("fpga_folding", "finn_zcu102"), ("rdu_placement", "sn40l")]
+)
+def test_how_a_network_lies_on_a_design_is_searched(env: str, base: str) -> None:
+    options = ("--env", env, "--network", "resnet8", "-a", base)
+    said = succeed("search", *options, "--agent", "random", "--budget", "8")
+    assert "done: 8 designs by random" in said
