@@ -52,7 +52,7 @@ def sequences(values: Values, rng: Generator, count: int, words: Count) -> list[
     found = [Sequence(1, 2, 1), Sequence(min(slots, most // 2), 2, 2), Sequence(1, 2, 2)]
     if count >= 1000:
         longest = Sequence(most // row, row, max(row // 3, 1))
-        some = Sequence(min(20, longest.tokens), row, longest.head)
+        some = Sequence(min(20, longest.tokens), row, 1)  # most words for their cycles
         more = words(values, longest) // words(values, some) + 1
         found = [longest, *[some] * more, *found]
     while sum(words(values, sequence) for sequence in found) < count:
