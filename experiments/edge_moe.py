@@ -130,7 +130,7 @@ def image(model: Transformer, design: FpgaEngines) -> None:
     stalls = ", ".join(f"{k} {v:,}" for k, v in simulated.total["stall_cycles"].items() if v)
     print(f"beyond the engines' own cycles: {stalls}")
     print(f"estimate against cycle: {report.cycles / simulated.cycles - 1:+.4%}")
-    print(f"engines: {mapped.note()}")
+    print(mapped.note())
     compared(simulated)
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from dovetail.arch.devices import DEVICES, Device, bram18
-from dovetail.arch.kernels import KernelCost, widest
+from dovetail.arch.kernels import KernelCost, builds, find, widest
 from dovetail.arch.laws import UNLIMITED, choice, number, text
 from dovetail.arch.parameters import Parameters, scaled
 from dovetail.errors import DovetailError
@@ -22,6 +22,14 @@ RESOURCES = ("lut", "ff", "dsp", "bram18")
 
 SUM_BITS = {8: 32, 16: 44}
 """Accumulators of the linear kernel by the width of its numbers: what its requantizer takes."""
+
+WHOLE = (
+    ("linear", "linear_layer", {"inputs": 16, "outputs": 16}, 1),
+    ("attention", "attention_scores", {"inputs": 8, "outputs": 1}, 4),
+    ("attention", "attention_values", {"inputs": 1, "outputs": 8}, 4),
+)
+"""Engines built whole, in 8 bits, and the form and copies of `linear` that multiply inside: what
+they take beyond those is control."""
 
 LANES = ("linear_outputs", "queries", "gelu_lanes", "norm_lanes", "requantize_lanes")
 """Parallelism that takes logic in proportion: what to lower where logic is short."""
@@ -53,8 +61,8 @@ class FpgaEngines(Parameters):
     Attributes:
         name: label in reports.
         board: names the FPGA (`dovetail.arch.devices`).
-        share: of each of its resources that a design may use; the rest is for ports, control and
-            the shell, which are not counted, and room to route.
+        share: of each of its resources that a design may use; the rest is for ports and the shell,
+            which are not counted, and room to route.
         clock_mhz: of everything.
         bits: of the numbers that are multiplied: 8, requantized by a dyadic multiplier, or 16 in
             fixed point.
@@ -195,9 +203,21 @@ class FpgaEngines(Parameters):
             found["sums"] = bram18(self.queries * each, words)
         return found
 
+    def control(self) -> dict[str, int]:
+        """LUTs and flip-flops that walk over rows and tiles, as in the engines built whole."""
+        has = {part.engine for part in self.parts()}
+        total = {"lut": 0, "ff": 0}
+        for engine, name, form, copies in WHOLE:
+            whole = find(builds(), name, bits=8)
+            inside = find(builds(), "linear", bits=8, **form)
+            for what in total:
+                beyond = getattr(whole, what) - copies * getattr(inside, what)
+                total[what] += beyond if engine in has else 0
+        return total
+
     def used(self) -> dict[str, int]:
         """Resources of all its engines and buffers; raises as `parts` does."""
-        total = dict.fromkeys(RESOURCES, 0)
+        total = dict.fromkeys(RESOURCES, 0) | self.control()
         for part in self.parts():
             for name in RESOURCES:
                 total[name] += part.copies * getattr(part.cost, name)

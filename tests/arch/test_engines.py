@@ -11,7 +11,7 @@ import pytest
 from dovetail.arch import presets
 from dovetail.arch.devices import bram18
 from dovetail.arch.engines import RESOURCES, SUM_BITS, FpgaEngines
-from dovetail.arch.kernels import builds, widest
+from dovetail.arch.kernels import builds, find, widest
 from dovetail.arch.knobs import DesignSpace
 from dovetail.errors import AcceleratorError
 from dovetail.hls import KERNELS
@@ -65,10 +65,26 @@ def test_resources_are_builds_times_copies():
         for what in RESOURCES:
             by_hand[what] += copies * getattr(cost, what)
     by_hand["lut"] += 2 * 256
+    for what, count in EDGE.control().items():
+        by_hand[what] += count
     # Two buffers of 576 words of 4096 bits, four rows of 96 blocks, and of each query a row of
     # 32-bit features and one of 44-bit sums: all by blocks 36 bits wide.
     by_hand["bram18"] += 2 * 114 * 2 + 4 * 8 + 29 + 40
     assert EDGE.used() == by_hand
+
+
+def test_control_is_what_whole_engines_take_beyond_their_multipliers():
+    control = EDGE.control()
+    assert 0 < control["lut"] < 0.1 * EDGE.used()["lut"]
+    assert 0 < control["ff"] < 0.1 * EDGE.used()["ff"]
+    without = EDGE.replace({"queries": 0}).control()
+    whole, inside = find(builds(), "linear_layer"), find(builds(), "linear", bits=8, outputs=16)
+    assert without == {"lut": whole.lut - inside.lut, "ff": whole.ff - inside.ff}
+    assert control["lut"] > without["lut"]
+    for name, form in (("attention_scores", {"outputs": 1}), ("attention_values", {"inputs": 1})):
+        parts = [c for c in builds() if c.kernel == "linear"
+                 and {"bits": 8, **form}.items() <= dict(c.parameters).items()]  # fmt: skip
+        assert find(builds(), name).dsp == 4 * next(c.dsp for c in parts if c.dsp == 8)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -102,7 +118,7 @@ def test_memory_blocks_by_hand():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"share": 0.02}, r"lut: the engines need 59,\d+, the budget of the XCZU9EG has 5,481: "),
+        ({"share": 0.02}, r"lut: the engines need 63,\d+, the budget of the XCZU9EG has 5,481: "),
         ({"board": "ultra96"}, "dsp: the engines need 458, the budget of the XCZU3EG has 288: "),
         ({"weight_buffer_kib": 2000}, "bram18: the engines need .* lower weight_buffer_kib"),
         ({"linear_inputs": 12}, "no build of kernel 'linear' with inputs=12 bits=16 acc=44"),
