@@ -9,11 +9,12 @@ simulator's own predictions, may lie beside them. A matmul's row is M, K, N, tim
 layernorm's M, N, elements per ns; GELU's elements, elements per ns; a transformer layer's one time
 in seconds, in the order of its operators.
 
-The presets `a100` and `mi210` hold data-sheet numbers, and eight that were fitted: the shares of
-the peak rate and of the bandwidth that are reached, four times to launch a kernel, and the longest
-rows that softmax and layernorm keep on chip. `--fit` fits them again, on every other row of each
-kernel (the first, third, ...); errors are printed of those and of the rows between, which no fit
-has seen. The transformer layers are not fitted at all.
+The presets `a100` and `mi210` hold data-sheet numbers, and nine that were fitted: the shares of
+the peak rate and of the bandwidth that are reached, four times to launch a kernel, the longest
+rows that softmax and layernorm keep on chip, and what a row of layernorm takes beside its elements.
+`--fit` fits them again, on every other row of each kernel (the first, third, ...); errors are
+printed of those and of the rows between, which no fit has seen. The transformer layers are not
+fitted at all.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ GRIDS: dict[str, tuple[float, ...]] = {
     ),
     "softmax_row": tuple(2**i for i in range(6, 17)),
     "norm_row": tuple(2**i for i in range(6, 17)),
+    "norm_row_cycles": tuple(range(0, 2001, 50)),
 }
 USED = {
     "tensor_efficiency": ("matmul",),
@@ -77,6 +79,7 @@ USED = {
     "elementwise_us": ("gelu",),
     "softmax_row": ("softmax",),
     "norm_row": ("layernorm",),
+    "norm_row_cycles": ("layernorm",),
 }
 """Kernels that a fitted parameter touches."""
 
@@ -98,7 +101,7 @@ def main() -> int:
         description=__doc__.splitlines()[0], epilog=f"The tables are public: {SOURCE}."
     )
     parser.add_argument("tables", type=Path, help="folder of the tables")
-    parser.add_argument("--fit", action="store_true", help="fit the eight parameters again")
+    parser.add_argument("--fit", action="store_true", help="fit the nine parameters again")
     parser.add_argument("--figure", type=Path, help="draw rooflines into a file")
     args = parser.parse_args()
     try:
@@ -163,8 +166,8 @@ def product(m: int, k: int, n: int, groups: int = 1) -> Product:
 
 
 def stream(kind: str, m: int, n: int) -> Stream:
-    row = n if kind in ("softmax", "layernorm") else 0
-    return Stream(kind, BYTES * m * n, BYTES * m * n, SCALAR_OPS[kind] * m * n, row)
+    row, rows = (n, m) if kind in ("softmax", "layernorm") else (0, 0)
+    return Stream(kind, BYTES * m * n, BYTES * m * n, SCALAR_OPS[kind] * m * n, row, rows)
 
 
 # Predictions

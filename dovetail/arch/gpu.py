@@ -43,6 +43,8 @@ class Gpu(Parameters):
         matmul_us, softmax_us, norm_us, elementwise_us: from call to first load, by kernel.
         softmax_row, norm_row: longest row of elements that a kernel keeps; a longer one is read
             twice.
+        norm_row_cycles: of a multiprocessor for each row that it normalizes, beside the row's
+            elements.
         epilogues: whether elementwise operators run inside the kernel that feeds them, as a
             compiler fuses them; else each is a kernel, as eager frameworks have it.
         queued: whether the host launches kernels while earlier ones still run; else each launch
@@ -74,6 +76,7 @@ class Gpu(Parameters):
     elementwise_us: float = number(5.0, 0, 1e6, "us", "to launch any other kernel")
     softmax_row: int = number(1024, 1, 2**31, "", "longest row that softmax keeps", whole=True)
     norm_row: int = number(8192, 1, 2**31, "", "longest row that a norm keeps", whole=True)
+    norm_row_cycles: float = number(0.0, 0, 1e6, "cycles", "a row of a norm takes beside its data")
     epilogues: bool = flag(False, "whether elementwise operators run inside kernels")
     queued: bool = flag(False, "whether launches run ahead of kernels")
 

@@ -145,3 +145,12 @@ def test_a_stream_moves_its_bytes_at_the_reached_bandwidth() -> None:
     wanted = (4 << 30) / (A100.hbm_efficiency * A100.dram_bytes_per_cycle)
     assert kernel.memory_cycles == pytest.approx(wanted, rel=1e-3)
     assert kernel.launch == math.ceil(A100.elementwise_us * A100.clock_mhz)
+
+
+def test_rows_of_a_norm_take_time_of_their_own() -> None:
+    """Many short rows take longer than few long ones of as many elements."""
+    few, many = (Stream("layernorm", 1 << 20, 1 << 20, 0, 1 << 19 - i, 1 << i) for i in (2, 14))
+    slow = A100.replace({"norm_row_cycles": 1000, "norm_row": 1 << 20})
+    gained = stream_kernel(many, slow).work_cycles - stream_kernel(few, slow).work_cycles
+    assert gained == pytest.approx(1000 * ((1 << 14) - 4) / A100.sms, rel=1e-3)
+    assert stream_kernel(many, slow).cycles > stream_kernel(few, slow).cycles

@@ -58,12 +58,14 @@ def stream_of(network: Network, placement: Placement, gpu: Gpu) -> Stream:
     read, written = streamed_elements(network, placement)
     last = placement.fused[-1] if placement.fused else op
     first = network.tensor[op.inputs[0]] if op.inputs else None
+    row = first.shape[-1] if first and first.shape and op.kind in ROWS else 0
     return Stream(
         kind=op.kind,
         read_bytes=math.ceil(read * _bits(first, gpu) / 8) if first else 0,
         written_bytes=math.ceil(written * _bits(network.tensor[last.outputs[0]], gpu) / 8),
         ops=op.vector_ops + sum(fused.vector_ops for fused in placement.fused),
-        row=first.shape[-1] if first and first.shape and op.kind in ROWS else 0,
+        row=row,
+        rows=first.elements // row if first and row else 0,
     )
 
 

@@ -26,6 +26,7 @@ class Stream:
         written_bytes: of all outputs.
         ops: scalar operations.
         row: elements over which a softmax or a norm reduces; 0 for others.
+        rows: of them; 0 for others.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Stream:
     written_bytes: int
     ops: int
     row: int = 0
+    rows: int = 0
 
 
 def reads(stream: Stream, gpu: Gpu) -> int:
@@ -51,12 +53,15 @@ def stream_kernel(stream: Stream, gpu: Gpu) -> Kernel:
     bandwidth = gpu.hbm_efficiency * gpu.dram_bytes_per_cycle
     read = reads(stream, gpu)
     waves = max(1, math.ceil(read / (gpu.sms * BLOCK_BYTES)))
+    work = stream.ops / gpu.vector_lanes
+    if stream.kind in NORMS:
+        work += stream.rows * gpu.norm_row_cycles
     return Kernel(
         launch=math.ceil(_launch_us(stream.kind, gpu) * gpu.clock_mhz),
         waves=waves,
         steps=1,
         load=math.ceil(read / waves / bandwidth),
-        work=math.ceil(stream.ops / waves / (gpu.sms * gpu.vector_lanes)),
+        work=math.ceil(work / waves / gpu.sms),
         store=math.ceil(stream.written_bytes / waves / bandwidth),
     )
 
