@@ -10,11 +10,15 @@ import pytest
 
 import dovetail.envs
 from dovetail.arch import presets
+from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.rdu import Rdu
+from dovetail.envs.codesign import CoDesignProblem
 from dovetail.errors import DovetailError
 from dovetail.flow import Request, map_network, map_scheduled, simulate
+from dovetail.networks.elastic.family import ElasticFamily
 from dovetail.networks.registry import load_network
 from dovetail.networks.zoo import NETWORKS
+from tests.envs.test_codesign import StubOracle
 
 DESIGN = presets.load("sn40l")
 
@@ -118,7 +122,7 @@ def test_bad_parameters_are_refused():
     assert "sockets" in Rdu(sockets=0).validate()[0]
 
 
-def test_designs_run_in_the_codesign_environment():
+def test_designs_are_searched_for_a_network():
     gymnasium.register_envs(dovetail.envs)
     knobs = {"tile_columns": (2, 4), "pmu_kib": (128.0, 512.0), "orchestration":
              ("hardware", "software")}  # fmt: skip
@@ -132,3 +136,16 @@ def test_designs_run_in_the_codesign_environment():
     assert slow - fast == pytest.approx(0.0095, rel=0.01)  # one start by the host, not the AGCUs
     for field in ("energy_mj", "area_mm2", "utilization"):
         assert env.unwrapped.problem.metrics.index(field) >= 0
+
+
+def test_networks_and_designs_are_searched_together():
+    family = ElasticFamily()
+    space = DesignSpace(DESIGN, DESIGN.default_knobs())
+    problem = CoDesignProblem(family, StubOracle(family), space, mapper="greedy")
+    designs = problem.space.sample(np.random.default_rng(0), 4)
+    metrics = problem.evaluate(designs).metrics
+    for row, each in enumerate(designs):
+        report = simulate(problem.network(each), problem.accelerator(each), mapper="greedy")
+        assert metrics["latency_ms"][row] == report.latency_ms
+        assert metrics["area_mm2"][row] == report.area_mm2
+        assert metrics["energy_mj"][row] == pytest.approx(report.energy_pj * 1e-9)
