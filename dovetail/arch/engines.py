@@ -23,6 +23,12 @@ RESOURCES = ("lut", "ff", "dsp", "bram18")
 SUM_BITS = {8: 32, 16: 44}
 """Accumulators of the linear kernel by the width of its numbers: what its requantizer takes."""
 
+LONGEST_ROW = 2**16
+"""That a row buffer may hold."""
+
+DEFORMABLE_BITS = 8
+"""Elements and weights of the deformable kernel."""
+
 WHOLE = (
     ("linear", "linear_layer", {"inputs": 16, "outputs": 16}, 1),
     ("attention", "attention_scores", {"inputs": 8, "outputs": 1}, 4),
@@ -94,7 +100,7 @@ class FpgaEngines(Parameters):
     linear_inputs: int = number(16, 1, 64, "", "inputs of the linear unit", whole=True)
     linear_outputs: int = number(16, 1, 1024, "", "outputs of the linear unit", whole=True)
     weight_buffer_kib: float = number(288, 1, 16384, "KiB", "of each of two weight buffers")
-    row_features: int = number(1024, 1, 2**16, "", "longest row that is read", whole=True)
+    row_features: int = number(1024, 1, LONGEST_ROW, "", "longest row that is read", whole=True)
     requantize_lanes: int = number(2, 1, 64, "", "sums requantized per cycle", whole=True)
     gelu_lanes: int = number(2, 0, 64, "", "GELUs per cycle; 0 for none", whole=True)
     queries: int = number(4, 0, 64, "", "attention's queries at once; 0 for none", whole=True)
@@ -234,6 +240,12 @@ class FpgaEngines(Parameters):
             return [
                 f"axi_bits = {self.axi_bits} must be a multiple of activation_bits = "
                 f"{self.activation_bits} and of bits = {self.bits}"
+            ]
+        if self.deformable_channels and self.bits != DEFORMABLE_BITS:
+            return [
+                f"deformable_channels = {self.deformable_channels}: the deformable kernel "
+                f"multiplies {DEFORMABLE_BITS} bits, not {self.bits}: set bits = {DEFORMABLE_BITS}"
+                " or deformable_channels = 0"
             ]
         try:
             used = self.used()

@@ -148,14 +148,15 @@ def widest(kernel: str, along: str, count: int, /, **parameters: int) -> tuple[K
     return best, count // most
 
 
+def built(kernel: str, name: str) -> tuple[int, ...]:
+    """Values of one parameter that the builds of a kernel have, ascending."""
+    return tuple(sorted({form[name] for form, _ in _forms(kernel) if name in form}))
+
+
 def _listed(kernel: str, names: Iterable[str]) -> str:
     """Values that the builds of a kernel have of some parameters."""
-    forms = [form for form, _ in _forms(kernel)]
-    parts = (
-        f"{name} {', '.join(map(str, sorted({form[name] for form in forms if name in form})))}"
-        for name in names
-    )
-    return "; ".join(parts) if forms else "none"
+    parts = (f"{name} {', '.join(map(str, built(kernel, name)))}" for name in names)
+    return "; ".join(parts) if _forms(kernel) else "none"
 
 
 def find(costs: Iterable[KernelCost], kernel: str, lanes: int = 1, **parameters: int) -> KernelCost:

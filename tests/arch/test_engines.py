@@ -126,6 +126,7 @@ def test_memory_blocks_by_hand():
         ({"bits": 4}, "no build of kernel 'linear' with inputs=16 bits=4"),
         ({"activation_bits": 24}, "axi_bits = 256 must be a multiple of activation_bits = 24"),
         ({"norm_features": 200}, "no build of kernel 'layernorm' with count=200"),
+        ({"deformable_channels": 1}, "multiplies 8 bits, not 16: set bits = 8"),
         ({"queries": 100}, "queries = 100: must be a whole number within 0 to 64"),
     ],
 )

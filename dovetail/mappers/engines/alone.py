@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dovetail.arch.engines import FpgaEngines
+from dovetail.arch.engines import DEFORMABLE_BITS, FpgaEngines
+from dovetail.arch.kernels import built
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
@@ -37,7 +38,7 @@ def alone(network: Network, op: Operator, design: FpgaEngines) -> tuple[str, Ste
         step = engines.stream_step(op.name, rows, features, design, read=read, gelu=True)
         return "gelu", step
     if op.kind == "deformable" and len(shape) == 4:
-        require(op, design.deformable_channels, "deformable_channels")
+        _require_deformable(op, design)
         step = engines.deformable_step(op.name, shape[0], shape[1], (shape[2], shape[3]), design)
         return "deformable", step
     if op.window is not None:
@@ -52,9 +53,13 @@ def alone(network: Network, op: Operator, design: FpgaEngines) -> tuple[str, Ste
 def _norm(op: Operator, rows: int, features: int, design: FpgaEngines) -> Step:
     require(op, design.norm_lanes, "norm_lanes")
     if features != design.norm_features:
+        every = built("layernorm", "count")
+        remedy = f"set norm_features = {features}"
+        if features not in every:
+            remedy = f"there are builds for {', '.join(map(str, every))}"
         raise MappingError(
             f"operator '{op.name}' (layernorm) normalizes rows of {features}; the engine is built "
-            f"for {design.norm_features}: set norm_features = {features}"
+            f"for {design.norm_features}: {remedy}"
         )
     return engines.norm_step(op.name, rows, features, design)
 
@@ -66,23 +71,28 @@ def depthwise(op: Operator, design: FpgaEngines) -> Step:
         MappingError: if the engine does not run it.
     """
     assert op.einsum is not None
-    require(op, design.deformable_channels, "deformable_channels")
     extents, (_, _, rows, columns) = dict(op.einsum.ranks), op.einsum.operands[0].indices
     n, g, k, p, q = (extents.get(rank, 1) for rank in "NGKPQ")
-    reach = dict(design.kernel("deformable").parameters)["range"]
     dilations = {rows.coefficient("R"), columns.coefficient("S")}
     plain = (extents.get("R"), extents.get("S"), k) == (3, 3, 1)
     steady = rows.coefficient("P") == columns.coefficient("Q") == 1
     centred = {-rows.offset, -columns.offset} == dilations
+    reach = max(built("deformable", "range"))
     if not (plain and steady and centred and len(dilations) == 1 and max(dilations) <= reach):
         raise MappingError(
             f"operator '{op.name}' (depthwise_conv2d): the deformable engine runs 3 x 3 kernels of "
             f"stride 1 and dilation up to {reach} that keep the size"
         )
+    _require_deformable(op, design)
     return engines.deformable_step(op.name, n, g, (p, q), design)
 
 
-def require(op: Operator, has: int, parameter: str) -> None:
+def _require_deformable(op: Operator, design: FpgaEngines) -> None:
+    narrow = "" if design.bits == DEFORMABLE_BITS else f" with bits = {DEFORMABLE_BITS}"
+    require(op, design.deformable_channels, "deformable_channels", narrow)
+
+
+def require(op: Operator, has: int, parameter: str, besides: str = "") -> None:
     """Refuses an operator whose engine a design lacks.
 
     Raises:
@@ -91,6 +101,7 @@ def require(op: Operator, has: int, parameter: str) -> None:
     if not has:
         raise MappingError(
             f"operator '{op.name}' ({op.kind}) has no engine in this design: set {parameter} >= 1"
+            f"{besides}"
         )
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dovetail.arch.engines import FpgaEngines
+from dovetail.arch.engines import LONGEST_ROW, FpgaEngines
 from dovetail.errors import MappingError
 from dovetail.sim.fpga import edge_moe
 from dovetail.sim.fpga.steps import Stage, Step, Traffic
@@ -81,9 +81,10 @@ def linear_steps(op: Linear, design: FpgaEngines) -> Iterator[Step]:
         MappingError: if a row, or the weights of the least outputs, do not fit their buffers.
     """
     if op.inputs > design.row_features:
+        remedy = f"raise row_features ({design.row_features:,})"
         raise MappingError(
-            f"operator '{op.operator}' reads rows of {op.inputs:,}: the buffers hold "
-            f"{design.row_features:,}: raise row_features"
+            f"operator '{op.operator}' reads rows of {op.inputs:,}, longer than the row buffers: "
+            + (remedy if op.inputs <= LONGEST_ROW else f"they hold at most {LONGEST_ROW:,}")
         )
     deep = -(-op.inputs // design.linear_inputs) * design.linear_inputs * design.bits
     most = int(design.weight_buffer_kib * 8192 / (deep * design.linear_outputs))
