@@ -39,6 +39,7 @@ def test_the_report_has_the_common_form(mapped, fidelity):
         assert all(count >= 0 for count in op.stall_cycles.values())
         assert 0 <= op.utilization <= 1
         assert op.cycles <= report.cycles
+    assert report.cycles <= sum(op.cycles for op in report.operators)
     assert 0 < report.total["utilization"] < 1
     assert report.energy_pj == pytest.approx(mapped.report().energy_pj)
 

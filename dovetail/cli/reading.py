@@ -16,7 +16,7 @@ STALLS = {
     "spatial": ("padding", "fill", "drain", "memory"),
     "system": ("padding", "tiling", "fill", "drain", "memory"),
     "attention": ("fill", "drain", "vector", "memory"),
-    "rdu": ("launch", "memory", "pipeline", "sockets"),
+    "rdu": ("launch", "memory", "pipeline", "fill", "sockets"),
 }
 OPERANDS = ("input", "weight", "output")
 

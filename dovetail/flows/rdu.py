@@ -76,6 +76,7 @@ class MappedRdu:
             FidelityError: if the family does not support the fidelity.
         """
         total, a = sum(self.cycles(fidelity)), self.accelerator
+        rests = self._rests(fidelity)
         return Report(
             network=self.network.name,
             accelerator={**a.to_dict(), "sections": len(self.sections)},
@@ -84,7 +85,7 @@ class MappedRdu:
             area_mm2=a.area_mm2,
             peak_macs_per_cycle=a.peak_macs_per_cycle,
             dram_bytes_per_cycle=a.dram_bytes_per_cycle,
-            operators=tuple(self._operator(op, fidelity) for op in self.network.operators),
+            operators=tuple(self._operator(op, fidelity, rests) for op in self.network.operators),
             makespan_cycles=total,
         )
 
@@ -108,7 +109,22 @@ class MappedRdu:
                 found.setdefault(name, []).append(Placed(number, section, position))
         return found
 
-    def _operator(self, op: Operator, fidelity: str) -> OperatorReport:
+    def _rests(self, fidelity: str) -> list[int]:
+        """Cycles of each section in which its stages' own cycles do not account for its time.
+
+        The first tile's way over the mesh, and loads and stores that nothing hides.
+        """
+        return [
+            max(0, total - self._accounted(section, fidelity))
+            for total, section in zip(self.cycles(fidelity), self.sections, strict=True)
+        ]
+
+    def _accounted(self, section: Section, fidelity: str) -> int:
+        stages = [Placed(0, section, i) for i in range(len(section.outline.members))]
+        spent = sum(self._stage_cycles(p, fidelity)[0] + int(_once(p)) for p in stages)
+        return self.accelerator.launch_cycles + spent
+
+    def _operator(self, op: Operator, fidelity: str, rests: list[int]) -> OperatorReport:
         placed = self._placed.get(op.name, [])
         main = next((p for p in placed if _stage(p).kind not in COLLECTIVES), None)
         parts = [self._stage_cycles(p, fidelity) for p in placed]
@@ -118,8 +134,9 @@ class MappedRdu:
         launched = sum(p.position == 0 for p in placed) * self.accelerator.launch_cycles
         cycles, busy = parts[placed.index(main)] if main else (0, 0)
         loaded = int(sum(_once(p) for p in placed))
-        total = launched + loaded + cycles + exchanged
-        stalls = {"launch": launched, "memory": loaded, "pipeline": cycles - busy}
+        rest = sum(rests[p.number] for p in placed if _last(p))
+        total = launched + loaded + cycles + exchanged + rest
+        stalls = {"launch": launched, "memory": loaded, "pipeline": cycles - busy, "fill": rest}
         stalls |= {"sockets": exchanged} if exchanged else {}
         moved = np.sum([_dram(p) for p in placed], axis=0) if placed else np.zeros(4)
         dram = {
@@ -178,6 +195,10 @@ class MappedRdu:
 
 def _stage(placed: Placed) -> Stage:
     return placed.section.outline.stages[placed.position]
+
+
+def _last(placed: Placed) -> bool:
+    return placed.position == len(placed.section.outline.members) - 1
 
 
 def _times(placed: Placed) -> int:
