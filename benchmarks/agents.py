@@ -6,7 +6,8 @@ The space has ten knobs: six of a network, whose error stands in a table of 15,6
 four of an accelerator. The two objectives, error and latency, are arrays of numbers, so that the
 problem costs little; the rate of the search is printed with it and without it (ask and tell alone),
 in processor time of one thread, best and median of the runs. Every agent works in large batches
-here, which suits long searches; its default batch suits some thousand designs.
+here, which suits long searches; its default batch suits some thousand designs. The last line is the
+rate of NAS-Bench-201's problem (`dovetail.envs.nasbench201`), whose costs are modelled.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dovetail.agents.base import make_agent
+from dovetail.envs.nasbench201 import from_spec
 from dovetail.envs.problem import Evaluation, Objective
+from dovetail.envs.tabulated import TabulatedWork
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space
 
@@ -31,6 +34,7 @@ LARGE: dict[str, dict[str, object]] = {
     "cem": {"batch": 8192, "elite": 200},
     "ant_colony": {"ants": 8192, "elite": 100},
     "reinforce": {"batch": 8192, "group": 1024, "horizon": 200_000},
+    "reinforce_lstm": {"batch": 512, "group": 64, "horizon": 0},
 }
 """Settings of each agent for large batches."""
 
@@ -108,8 +112,30 @@ def main() -> None:
         print(
             f"  {name:16} learns best {max(alone):.3g} designs/s, median "
             f"{statistics.median(alone):.3g}; with the problem best {max(whole):.3g}, median "
-            f"{statistics.median(whole):.3g}; hypervolume {volume:.4f}"
+            f"{statistics.median(whole):.3g}; hypervolume {volume:.4f}",
+            flush=True,
         )
+    environment(args.runs)
+
+
+def environment(runs: int) -> None:
+    """Prints how fast NAS-Bench-201's problem costs fresh random designs."""
+    problem = from_spec({"objectives": ["error", "latency_ms"]})
+    rng = np.random.default_rng(0)
+    problem.evaluate(problem.space.sample(rng, 20_000))  # costs of all accelerators are kept
+    seconds = []
+    for _ in range(runs):
+        designs = problem.space.sample(rng, 20_000)
+        start = time.process_time()
+        problem.evaluate(designs)
+        seconds.append(time.process_time() - start)
+    assert isinstance(problem.work, TabulatedWork)
+    operators = problem.work.counts.sum(axis=1).mean()
+    best, median = 20_000 / min(seconds), 20_000 / statistics.median(seconds)
+    print(
+        f"  NasBench201-v0 evaluates best {best:.3g} designs/s, median {median:.3g}: "
+        f"{best * operators:.3g} (design, operator) pairs/s, median {median * operators:.3g}"
+    )
 
 
 @dataclass(frozen=True)
