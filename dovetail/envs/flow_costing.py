@@ -60,8 +60,12 @@ class FlowWork:
         return {name: np.array([row[name] for row in rows]) for name in self.names}
 
     def base(self, choice: IntArray) -> dict[str, float]:
-        """Metrics of the base design with a choice (knobs,) of the network."""
-        return self.of(self.network(choice), self.hardware.base)
+        """Metrics of the base design with a choice (knobs,) of the network.
+
+        Raises:
+            MappingError: if it cannot be mapped.
+        """
+        return self._cost(self.network(choice), self.hardware.base)
 
     @property
     def workload(self) -> FlowWork:
@@ -71,9 +75,12 @@ class FlowWork:
     def of(self, network: Network, accelerator: Accelerator) -> dict[str, float]:
         """Metrics of one network on one accelerator; NaN if it cannot be mapped."""
         try:
-            mapped = map_network(network, accelerator, objective=self.mapping, mapper=self.mapper)
+            return self._cost(network, accelerator)
         except MappingError:
             return dict.fromkeys(self.names, np.nan)
+
+    def _cost(self, network: Network, accelerator: Accelerator) -> dict[str, float]:
+        mapped = map_network(network, accelerator, objective=self.mapping, mapper=self.mapper)
         found = _metrics(mapped.report())
         if isinstance(mapped, MappedFpga | MappedEngines):
             found[DEVICE_SHARE] = mapped.device_share

@@ -155,7 +155,12 @@ class HardwareProblem:
         base = self.hardware.base
         if reasons := base.validate():
             raise ProblemError(f"base accelerator '{base.name}' is illegal: {reasons[0]}")
-        costs = self.work.base(self._base_choice())
+        try:
+            costs = self.work.base(self._base_choice())
+        except MappingError as error:
+            raise ProblemError(
+                f"base accelerator '{base.name}' cannot run the network: {error}"
+            ) from error
         if math.isnan(costs["latency_ms"]):
             raise ProblemError(
                 f"base accelerator '{base.name}' cannot run the network: no mapping fits; "

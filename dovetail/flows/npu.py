@@ -79,7 +79,9 @@ class MappedNpu:
             return text
         named = "; ".join(f"{name} ({why})" for name, why in list(self.lowered.host.items())[:3])
         more = f" and {len(self.lowered.host) - 3} more" if len(self.lowered.host) > 3 else ""
-        return f"{text}; left to the host, at no cost here: {named}{more}"
+        left = sum(op.macs for op in self.network.operators if op.name in self.lowered.host)
+        share = left / max(1, self.network.macs)
+        return f"{text}; left to the host, at no cost here, {share:.1%} of the MACs: {named}{more}"
 
     @cached_property
     def _indices(self) -> dict[str, list[int]]:

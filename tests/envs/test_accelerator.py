@@ -238,6 +238,8 @@ def test_networks_and_bases_without_work_are_refused():
     small = SystolicArray(rows=1, cols=1, input_sram_kib=0.0625)
     with pytest.raises(ProblemError, match="cannot run the network"):
         AcceleratorProblem("alexnet", SystolicSpace(small, {"cols": (1, 2)}))
+    with pytest.raises(ProblemError, match="the network: what must be in SRAM takes"):
+        make_problem({**SPEC, "base": "ethos_u55_128", "network": "gpt2_decode"})
     with pytest.raises(UnknownNameError, match="did you mean edge"):
         make_problem({**SPEC, "base": "edgy"})
 

@@ -111,8 +111,9 @@ def _blocks(
         needs = [f"table{index}"] if first and step.step.table else []
         if buffered:
             cycles = _transfer(a, step, part) if transfers else 0
-            late = (f"done{index - 1}",) if index and first and _is_late(step) else ()
-            yield Task("weights", "dma", cycles, ("weights", *late), ("loaded",))
+            after = _comes_after(plan, index) if first else None
+            waits = ("weights",) if after is None else ("weights", f"done{after}")
+            yield Task("weights", "dma", cycles, waits, ("loaded",))
             needs.append("loaded")
         ends = ["weights"] if buffered else []
         done = _done(plan, index) if last else []
@@ -121,16 +122,24 @@ def _blocks(
         lane = (lane + count) % LANES
 
 
-def _is_late(step: Planned) -> bool:
-    """Whether SRAM has no room for a step's weights while the one before it works."""
-    return bool(step.buffer.transfer.buffers) and not step.buffer.ahead_bytes
+def _comes_after(plan: Plan, index: int) -> int | None:
+    """The step whose end a step's first weights wait for; None if they wait for none.
+
+    They come while the step before works, and only then has SRAM room for them; if it has none at
+    all, they come after that step.
+    """
+    buffer = plan.steps[index].buffer
+    if not buffer.transfer.buffers:
+        return None
+    after = index - (2 if buffer.ahead_bytes else 1)
+    return after if after >= 0 else None
 
 
 def _done(plan: Plan, index: int) -> list[str]:
     """Tokens of a step's end: for its mark, for the next step, for what waits to come."""
-    readers = 1
-    if index + 1 < len(plan.steps):
-        readers += 1 + _is_late(plan.steps[index + 1])
+    following = range(index + 1, min(index + 3, len(plan.steps)))
+    readers = 1 + (index + 1 < len(plan.steps))
+    readers += sum(_comes_after(plan, other) == index for other in following)
     if index + 2 < len(plan.steps):
         readers += bool(plan.steps[index + 2].step.table)
     return [f"done{index}"] * readers

@@ -75,3 +75,21 @@ def test_slower_memory_is_never_faster() -> None:
         for rate in (0.25, 0.125, 0.0625)
     ]
     assert cycles == sorted(cycles)
+
+
+@pytest.mark.parametrize("name", ["ds_cnn", "mobilenet_v1_025"])
+def test_weights_come_only_while_sram_has_room_for_them(name: str) -> None:
+    """The plan keeps room beside the step before, or none: no earlier step finds them in SRAM."""
+    mapped = map_network(load_network(name), EthosU(dram_rate=0.0625))
+    assert isinstance(mapped, MappedNpu)
+    found = run(program(mapped.plan), trace=10**6)
+    begins = [start for task, _, start, _ in found.events if task == "weights"]
+    ends = times(mapped.plan)
+    count = 0
+    for index, step in enumerate(mapped.plan.steps):
+        if not step.buffer.transfer.buffers:
+            continue
+        after = index - (2 if step.buffer.ahead_bytes else 1)
+        assert begins[count] >= (ends[after] if after >= 0 else 0)
+        count += len(step.buffer.slices) - 1
+    assert count == len(begins)
