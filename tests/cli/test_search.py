@@ -20,6 +20,7 @@ from dovetail.building.adapt import obstacles
 from dovetail.cli.search import DEMO, problem_spec
 from dovetail.cli.winner import ranking
 from dovetail.envs.codesign import CoDesignProblem
+from dovetail.envs.nasbench201_table import twin, write
 from dovetail.envs.problem import Evaluation
 from dovetail.envs.registry import make_problem
 from dovetail.errors import ProblemError
@@ -200,6 +201,32 @@ def test_resuming_what_was_killed_before_it_began() -> None:
 def test_wrong_arguments_of_a_search(options: tuple[object, ...], words: str) -> None:
     assert words in run("search", "--study", "s.db", *options).complaint
     assert not os.listdir()
+
+
+def test_cells_and_accelerators_are_searched_with_a_table_or_its_twin() -> None:
+    write("cells.npz", twin(3))
+    options = ("search", "--env", "nasbench201", "--agent", "cem", "--budget", 200)
+    tabled = ("--table", "cells.npz", "--dataset", "cifar100", "--epochs", 12)
+    out = succeed(*options, *tabled, "--study", "a.db")
+    assert "done: 200 designs by cem" in out
+    os.rename("cells.npz", "moved.npz")
+    assert "200 of them" in succeed(
+        "search", "--study", "a.db", "--resume", "--budget", 300, "--table", "moved.npz"
+    )
+    write("moved.npz", twin(4))
+    other = run("search", "--study", "a.db", "--resume", "--table", "moved.npz")
+    assert "SHA-256" in other.complaint
+    assert "done: 200 designs" in succeed(*options, "--study", "b.db")
+    for wrong, words in (
+        (("--table", "none.npz"), "cannot be read"),
+        (("--dataset", "digits"), "unknown data set 'digits'"),
+        (("--epochs", 13), "after 12 and 200"),
+    ):
+        assert words in run(*options, *wrong, "--study", "c.db").complaint
+    assert (
+        "goes with --env nasbench201"
+        in run(*ACCELERATOR, "--table", "moved.npz", "--study", "c.db").complaint
+    )
 
 
 def test_a_budget_beyond_reason_is_refused() -> None:
