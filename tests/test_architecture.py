@@ -51,6 +51,10 @@ HEAVY = (
     "pymoo",
     "pyarrow",
     "onnx",
+    "ray",
+    "optuna",
+    "mo_gymnasium",
+    "tensorboard",
 )
 LIGHT = ("dovetail.cli", "dovetail.flow", "dovetail.envs")
 

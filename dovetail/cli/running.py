@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from dovetail.cli.output import console, show
 from dovetail.envs.problem import DesignProblem
 from dovetail.envs.registry import make_problem
 from dovetail.errors import MissingExtraError, StudyError
-from dovetail.studies.executor import Executor, InlineExecutor, LocalExecutor
+from dovetail.studies.executor import Executor, check_workers, executor_for
 from dovetail.studies.progress import ProgressBar
 from dovetail.studies.runner import StudyResult, open_study, run_study
 from dovetail.studies.spec import StudySpec, check_budget
@@ -67,23 +66,24 @@ def stored_spec(path: str, *, resume: bool) -> StudySpec | None:
         return store.spec
 
 
-def run(search: Search, path: str, *, workers: int = 1) -> DesignProblem:
+def run(search: Search, path: str, *, workers: str = "1") -> DesignProblem:
     """Begins or resumes a study, prints its front, and returns its problem.
 
     Args:
         search: what to do.
         path: the study file.
-        workers: processes that evaluate.
+        workers: who evaluates, see `check_workers`.
 
     Raises:
         typer.Exit: if the user interrupted the search; the study holds what was evaluated.
     """
     check_budget(search.budget)
+    check_workers(workers)
     settings = resolve_settings(search.agent, search.settings)
     check_installed(search.agent)
     problem = prepare_problem(search.problem)
     spec = StudySpec.of(problem, search.agent, settings, search.seed, search.budget)
-    with open_study(path, spec, resume=True) as store, _executor(problem, workers) as executor:
+    with open_study(path, spec, resume=True) as store, executor_for(problem, workers) as executor:
         result = _run(problem, store, search.budget, executor)
         print_result(problem, result, search.agent)
     if result.interrupted:
@@ -103,15 +103,6 @@ def _run(problem: DesignProblem, store: StudyStore, budget: int, executor: Execu
 def _maker(store: StudyStore) -> Any:
     spec = store.spec
     return lambda problem, seed: make_agent(spec.agent, problem, seed, spec.settings)
-
-
-@contextmanager
-def _executor(problem: DesignProblem, workers: int) -> Iterator[Executor]:
-    if workers == 1:
-        yield InlineExecutor(problem)
-    else:
-        with LocalExecutor(problem, workers) as executor:
-            yield executor
 
 
 def prepare_problem(spec: Mapping[str, object]) -> DesignProblem:

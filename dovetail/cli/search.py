@@ -124,11 +124,13 @@ def search_command(
         ),
     ] = False,
     workers: Annotated[
-        int,
+        str,
         typer.Option(
-            metavar="N", min=1, max=256, help="Processes; the result does not depend on it."
+            metavar="N|ray[:N|:ADDRESS]",
+            help="Processes here, or on a Ray cluster (its own, or the one at HOST:PORT or "
+            "'auto'); the result does not depend on it.",
         ),
-    ] = 1,
+    ] = "1",
     env: Annotated[
         str | None,
         typer.Option(

@@ -7,14 +7,17 @@ the same for any number of workers.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 
 from dovetail.envs.problem import DesignProblem, Evaluation
-from dovetail.errors import ProblemError, StudyError
+from dovetail.errors import MissingExtraError, ProblemError, StudyError
 from dovetail.ir.space import IntArray
 from dovetail.studies.records import join
 from dovetail.workers import process_pool
@@ -92,6 +95,59 @@ class LocalExecutor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+MOST = 256
+"""Worker processes of one machine."""
+
+
+@contextmanager
+def executor_for(problem: DesignProblem, workers: str = "1") -> Iterator[Executor]:
+    """The executor that a text names, as long as a `with` block lasts.
+
+    Args:
+        problem: what to evaluate.
+        workers: see `check_workers`.
+
+    Raises:
+        ProblemError: if the problem cannot be sent to workers, or no cluster answers.
+    """
+    check_workers(workers)
+    engine, _, where = workers.partition(":")
+    if engine == "ray":
+        from dovetail.studies.ray_executor import RayExecutor
+
+        # A number is a cluster of so many processes here; anything else is an address.
+        count = int(where) if where.isdecimal() else None
+        with RayExecutor(problem, address=None if count else where, workers=count) as far:
+            yield far
+    elif int(workers) == 1:
+        yield InlineExecutor(problem)
+    else:
+        with LocalExecutor(problem, int(workers)) as near:
+            yield near
+
+
+def check_workers(workers: str) -> None:
+    """Checks who is to evaluate, before long work.
+
+    Args:
+        workers: `N` processes of this machine, `ray` (a cluster of its cores), `ray:N` (of N
+            processes), or `ray:ADDRESS` (one that runs: `auto`, `HOST:PORT`).
+
+    Raises:
+        ProblemError: if it is none of these.
+        MissingExtraError: if Ray is not installed.
+    """
+    engine, colon, where = workers.partition(":")
+    count = where if engine == "ray" else workers
+    if count.isdecimal() and not 1 <= int(count) <= MOST:
+        raise ProblemError(f"{count} workers: must be within 1 to {MOST}")
+    if engine == "ray" and bool(colon) == bool(where):
+        if find_spec("ray") is None:
+            raise MissingExtraError("--workers ray", "distributed", "ray")
+    elif not workers.isdecimal():
+        raise ProblemError(f"workers '{workers}': must be N, ray, ray:N or ray:ADDRESS")
 
 
 def _start(packed: bytes) -> None:

@@ -211,7 +211,6 @@ def test_names_and_values_that_are_wrong(arguments: tuple[object, ...], words: s
         (("search", "--budget", "0"), "Invalid value for '--budget'"),
         (("search", "--budget", "-5"), "Invalid value for '--budget'"),
         (("search", "--budget", "many"), "Invalid value for '--budget'"),
-        (("search", "--workers", "0"), "Invalid value for '--workers'"),
         (("search", "--seed", "-1"), "Invalid value for '--seed'"),
         (("search", "--seed", 2**32), "Invalid value for '--seed'"),
         (("explode",), "No such command 'explode'"),
@@ -280,6 +279,7 @@ MISSING = [
     ("matplotlib", ("sweep", "resnet8", "--vary", "rows=8", "--plot", "p.png"), "report"),
     ("torch", ("search",), "torch"),
     ("botorch", ("search", "--agent", "bayesian"), "bo"),
+    ("ray", ("search", "--workers", "ray"), "distributed"),
     ("stable_baselines3", ("search", "--agent", "ppo"), "rl"),
     ("sb3_contrib", ("search", "--agent", "maskable_ppo"), "rl"),
 ]
