@@ -20,6 +20,11 @@ ENTRY_POINTS = "dovetail.networks"
 MAX_SIZE = 1 << 24
 """Of a dimension of a network of the zoo."""
 
+MAX_REPEATS = 1024
+"""Of a dimension that repeats operators: each has tens of its own."""
+
+REPEATS = ("layers", "repeats", "cells", "experts")
+
 SUFFIXES = (".onnx", ".tflite", ".csv")
 
 
@@ -87,8 +92,9 @@ def _checked(name: str, dims: dict[str, int]) -> dict[str, int]:
             raise NetworkError(
                 f"'{name}' has no dimension '{key}' to set: it has {known or 'none'}"
             )
-        if not 1 <= value <= MAX_SIZE:
-            raise NetworkError(f"'{name}': {key} = {value}: must be within 1 to {MAX_SIZE:,}")
+        most = MAX_REPEATS if key in REPEATS else MAX_SIZE
+        if not 1 <= value <= most:
+            raise NetworkError(f"'{name}': {key} = {value}: must be within 1 to {most:,}")
     return dims
 
 

@@ -72,6 +72,8 @@ def test_sizes_of_networks_of_the_zoo() -> None:
     for size in (0, 2**24 + 1):
         with pytest.raises(NetworkError, match=r"sequence = \d+: must be within 1 to 16,777,216"):
             load_network("bert_base", dims={"sequence": size})
+    with pytest.raises(NetworkError, match="layers = 1025: must be within 1 to 1,024"):
+        load_network("bert_base", dims={"layers": 1025})
 
 
 def test_names_describe_in_one_line() -> None:
