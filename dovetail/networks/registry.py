@@ -61,7 +61,8 @@ def load_network(
     if spec in plugins:
         return _load_plugin(plugins[spec], batch)
     if Path(spec).is_file():
-        raise NetworkError(f"'{spec}': networks are read from {' and '.join(SUFFIXES)} files")
+        kinds = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]}"
+        raise NetworkError(f"'{spec}': networks are read from {kinds} files")
     raise UnknownNameError("network", spec, {*NETWORKS, *plugins})
 
 

@@ -138,7 +138,7 @@ def test_files_that_are_not_there(tmp_path: Path, suffix: str) -> None:
 def test_files_of_other_kinds(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"")
-    with pytest.raises(NetworkError, match=r"read from \.onnx and \.csv files"):
+    with pytest.raises(NetworkError, match=r"read from \.onnx, \.tflite and \.csv files"):
         load_network(str(path))
 
 
