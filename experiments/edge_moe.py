@@ -32,6 +32,7 @@ import numpy as np
 
 from dovetail.arch import presets
 from dovetail.arch.engines import FpgaEngines
+from dovetail.errors import DovetailError, ProblemError
 from dovetail.flow import map_network, simulate
 from dovetail.ir.report import Report
 from dovetail.networks.registry import load_network
@@ -73,19 +74,40 @@ LOOPS = {
 
 
 def main() -> int:
-    """Prints the tables; 1 if a number of the published code is missed."""
+    """Prints the tables; 1 if a number of the published code is missed, 2 if it cannot run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--figure", help="draw reads per cycle against parallelism into this file")
     parser.add_argument("--accelerator", default="edge_moe_zcu102", help="of the family `engines`")
     parser.add_argument("--draws", type=int, default=100, help="random routings")
     parser.add_argument("--seed", type=int, default=0, help="of the routings")
     options = parser.parse_args()
+    try:
+        return int(compare(options))
+    except (DovetailError, OSError) as error:
+        print(f"edge_moe: {error}", file=sys.stderr)
+        return 2
+
+
+def compare(options: argparse.Namespace) -> bool:
+    """Prints the tables; whether a number of the published code is missed.
+
+    Raises:
+        ProblemError: if an option is illegal.
+    """
     model, design = Transformer(), presets.load(options.accelerator)
+    if not isinstance(design, FpgaEngines):
+        raise ProblemError(
+            f"--accelerator {options.accelerator}: must be of the family engines, e.g. "
+            f"{', '.join(presets.names('engines'))}"
+        )
+    if options.draws < 1 or options.seed < 0:
+        raise ProblemError(
+            f"--draws {options.draws} --seed {options.seed}: must be at least 1 and 0"
+        )
     missed = parts(model)
     image(model, design)
     routing(model, design.clock_mhz, options.draws, options.seed)
-    missed |= reads(model, design, options.figure)
-    return int(missed)
+    return missed | reads(model, design, options.figure)
 
 
 def parts(model: Transformer) -> bool:

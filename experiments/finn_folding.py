@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
 from dovetail.arch import presets
 from dovetail.arch.fpga import FpgaDataflow
-from dovetail.errors import MappingError
+from dovetail.errors import DovetailError, MappingError, ProblemError
 from dovetail.mappers.fpga.folding import fit, set_folding
 from dovetail.mappers.fpga.lowering import lower
 from dovetail.networks.registry import load_network
@@ -31,22 +32,38 @@ NETWORKS = ("resnet8", "ds_cnn", "mobilenet_v1_025", "mobilenet_v1", "resnet18")
 
 
 def main() -> int:
-    """Prints the table; 1 if `fit` is slower anywhere."""
+    """Prints the table; 1 if `fit` is slower anywhere, 2 if it cannot run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="*", default=NETWORKS, help="to fold")
     parser.add_argument("--stream-bits", nargs="*", type=int, default=(36, 4096), help="widest")
     options = parser.parse_args()
+    try:
+        return int(table(options.networks, options.stream_bits))
+    except DovetailError as error:
+        print(f"finn_folding: {error}", file=sys.stderr)
+        return 2
+
+
+def table(networks: Sequence[str], stream_bits: Sequence[int]) -> bool:
+    """All lines; whether `fit` is slower in any.
+
+    Raises:
+        MappingError: if a network cannot be a pipeline.
+        ProblemError: if a width is illegal.
+    """
+    if min(stream_bits, default=1) < 1:
+        raise ProblemError(f"--stream-bits {min(stream_bits)}: must be at least 1")
     print(f"{'network':18s}{'design':13s}{'stream bits':>12s}{'SetFolding':>12s}{'fit':>12s}"
           f"{'faster':>8s}{'inferences/s':>14s}")  # fmt: skip
     slower = False
-    for name in options.networks:
+    for name in networks:
         for design in presets.names("fpga"):
             accelerator = presets.load(design)
             assert isinstance(accelerator, FpgaDataflow)
             pipeline = lower(load_network(name), accelerator).pipeline
-            for bits in options.stream_bits:
+            for bits in stream_bits:
                 slower |= compare(name, pipeline, accelerator, bits)
-    return int(slower)
+    return slower
 
 
 def compare(name: str, pipeline: Pipeline, accelerator: FpgaDataflow, bits: int) -> bool:
