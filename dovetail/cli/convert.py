@@ -16,6 +16,7 @@ from dovetail.cli.options import (
     extents,
 )
 from dovetail.cli.output import check_outputs
+from dovetail.errors import OutputError
 
 EXAMPLES = examples(
     "dovetail convert resnet8 --output resnet8.tflite",
@@ -41,6 +42,8 @@ def convert_command(
     dims: DimOption = None,
 ) -> None:  # fmt: skip
     """Write a network as an int8 TFLite model with random weights, for tools that read those."""
+    if not output.lower().endswith(".tflite"):
+        raise OutputError(f"cannot write '{output}': the name must end in .tflite")
     from dovetail.ir.files import replaced_file
     from dovetail.networks.registry import load_network
     from dovetail.networks.tflite_export import to_tflite

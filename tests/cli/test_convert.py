@@ -28,9 +28,11 @@ def test_a_network_is_written_and_read_by_one_command_each() -> None:
         (("bert_base", "-o", "b.tflite"), "cannot be written as TFLite"),
         (("resnet9", "-o", "b.tflite"), "unknown network 'resnet9'"),
         (("resnet8",), "Missing option '--output'"),
+        (("resnet8", "-o", "b.onnx"), "cannot write 'b.onnx': the name must end in .tflite"),
         (("resnet8", "-o", "/proc/none/b.tflite"), "cannot"),
     ],
 )
 def test_refused(arguments: tuple[str, ...], words: str) -> None:
     assert words in run("convert", *arguments).complaint
     assert not Path("b.tflite").exists()
+    assert not Path("b.onnx").exists()
