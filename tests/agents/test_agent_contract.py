@@ -28,6 +28,8 @@ SMALL: dict[str, dict[str, object]] = {
     "ant_colony": {"ants": 16, "elite": 4},
     "cem": {"batch": 16, "elite": 4},
     "genetic": {"population": 16, "niche": 4},
+    "optuna": {"batch": 4, "startup": 4},
+    "pymoo": {"population": 16},
     "random": {"batch": 16},
     "reinforce": {"batch": 16, "group": 8},
     "reinforce_lstm": {"batch": 16, "group": 8, "hidden": 16, "horizon": 24, "population": 16},
@@ -48,7 +50,7 @@ def disturb() -> None:
         sys.modules["torch"].manual_seed(3)
 
 
-MASKED = sorted(set(BUILT_IN) - {"random", "nsga2", "ppo", "bayesian"})
+MASKED = sorted(set(BUILT_IN) - {"random", "nsga2", "ppo", "bayesian", "optuna", "pymoo"})
 """Agents that ask no value that masks exclude."""
 
 
@@ -175,7 +177,7 @@ def test_settings_are_frozen_documented_and_checked(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "module", "extra"),
     [("ppo", "stable_baselines3", "rl"), ("maskable_ppo", "sb3_contrib", "rl"),
-     ("bayesian", "botorch", "bo"), ("ppo", "torch", "rl"),
+     ("bayesian", "botorch", "bo"), ("ppo", "torch", "rl"), ("optuna", "optuna", "optuna"),
      ("reinforce_lstm", "torch", "rl")],
 )  # fmt: skip
 def test_a_missing_extra_is_named(
