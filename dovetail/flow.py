@@ -112,7 +112,7 @@ def simulate(
         network: what is computed.
         accelerator: what computes it, of any family.
         fidelity: `estimate` (closed form), or `cycle` (event-driven simulation of the Program),
-            which systolic arrays support.
+            which all families but spatial arrays, systems and FPGA pipelines support.
         objective: what each operator's mapping minimises: `latency`, `energy` or `edp`.
         mapper: one of the family's; None for its first.
 
