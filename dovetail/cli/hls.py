@@ -10,7 +10,7 @@ import typer
 
 from dovetail.cli.options import OUTPUT, examples, pairs
 from dovetail.cli.output import check_outputs, console, make_table, save, save_json, show
-from dovetail.errors import OutputError, ProblemError, ToolError
+from dovetail.errors import AcceleratorError, OutputError, ProblemError, ToolError
 
 if TYPE_CHECKING:
     from dovetail.arch.kernels import KernelCost
@@ -45,7 +45,13 @@ def list_command() -> None:
 
     words = ("kernel", "parameter", "meaning")
     table = make_table(("kernel", "parameter", "default", "legal", "meaning"), words=words)
-    for kernel in map(find_kernel, names()):
+    for name in names():
+        try:
+            kernel = find_kernel(name)
+        except AcceleratorError as error:
+            # Another package's: ours are there all the same.
+            print(f"dovetail: {error}", file=sys.stderr)
+            continue
         table.add_row(kernel.name, "", "", "", kernel.title)
         for p in kernel.parameters:
             table.add_row("", p.name, str(p.default), f"{p.low} to {p.high}", p.meaning)

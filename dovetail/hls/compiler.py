@@ -190,12 +190,21 @@ def _convert(
         )
     except RuntimeError as error:
         chosen = ", ".join(f"{name} {value}" for name, value in kernel.values(parameters).items())
-        reason = re.sub(r"^\w+: \S+:[\d:-]+ ", "", str(error).splitlines()[0])
         raise AcceleratorError(
-            f"kernel '{kernel.name}' with {chosen}: {reason.rstrip('.')}; change a parameter"
+            f"kernel '{kernel.name}' with {chosen}: {_refusal(str(error))}; change a parameter"
         ) from error
     name = xls.mangle_dslx_name(kernel.name, "main")
     return xls, source, ir, f"{name}_0_next" if kernel.stream else name
+
+
+def _refusal(message: str) -> str:
+    """What XLS says of a source, without codes and places; of an assertion its law and numbers."""
+    law = re.search(r"const_assert! failure: `(.*?)` constexpr environment: {(.*?)}", message)
+    if law is None:
+        return re.sub(r"^(?:\w+: )+\S+:[\d:-]+ ", "", message.splitlines()[0]).rstrip(".")
+    numbers = dict(re.findall(r"(\w+): u32:(\d+)", law[2]))
+    given = [f"{name} {numbers[name]}" for name in re.findall(r"\w+", law[1]) if name in numbers]
+    return f"{law[1].replace('u32:', '')} must hold, with {', '.join(given)}"
 
 
 def _generate(package: Any, kernel: Kernel, module: str, **options: Any) -> str:

@@ -136,7 +136,13 @@ class Kernel:
             if lanes != 1:
                 raise AcceleratorError(f"kernel '{self.name}' is a stream: it has one lane")
             return _with_constants(self.name, text, values)
-        return f"{text}\n{_main(self.name, text, values, lanes)}"
+        try:
+            return f"{text}\n{_main(self.name, text, values, lanes)}"
+        except KeyError as error:
+            raise AcceleratorError(
+                f"kernel '{self.name}': the head of its function uses {error.args[0]}, which is no "
+                f"parameter: there are {', '.join(values).upper()}"
+            ) from None
 
 
 def _with_constants(kernel: str, text: str, values: Mapping[str, int]) -> str:

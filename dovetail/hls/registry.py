@@ -135,7 +135,7 @@ KERNELS = {
             (
                 Parameter("in", 32, 2, 44, "bits of the signed argument"),
                 Parameter("shift", 5, 2, 5, "bits of the signed shift"),
-                Parameter("out", 16, 1, 45, "bits of the signed result"),
+                Parameter("out", 16, 2, 45, "bits of the signed result"),
                 Parameter("rounding", 1, 0, 6, "0 AP_TRN, 1 AP_RND, 2 AP_RND_CONV, …"),
                 Parameter("saturate", 1, 0, 1, "0 AP_WRAP, 1 AP_SAT"),
             ),
@@ -190,7 +190,7 @@ def find_kernel(name: str) -> Kernel:
     for point in entry_points(group=GROUP, name=name):
         try:
             found = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise AcceleratorError(
                 f"kernel '{name}' from {point.value} fails: {type(error).__name__}: {error}"
             ) from error

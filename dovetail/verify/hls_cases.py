@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from dovetail.errors import AcceleratorError
+from dovetail.hls import find_kernel
 from dovetail.ir.space import IntArray
 from dovetail.sim.special.exponential import exponential
 from dovetail.sim.special.gelu import ENTRIES, STEP_BITS, gelu
@@ -50,7 +51,7 @@ def _requantize_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     acc, multiplier, out = values["acc"], values["multiplier"], values["out"]
     top = min(2 ** values["shift"] - 1, 62)
     corners = itertools.product(
-        (-(2 ** (acc - 1)), -3, 0, 2 ** (acc - 1) - 1),
+        (-(2 ** (acc - 1)), max(-3, -(2 ** (acc - 1))), 0, 2 ** (acc - 1) - 1),
         (1, 2**multiplier - 1),
         (0, 1, top),
         (-(2 ** (out - 1)), 0, 2 ** (out - 1) - 1),
@@ -209,11 +210,15 @@ def find_check(kernel: str) -> Check | StreamCheck:
     for point in entry_points(group=GROUP, name=kernel):
         try:
             found = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise AcceleratorError(
                 f"check of kernel '{kernel}' from {point.value} fails: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        if isinstance(found, Check | StreamCheck):
+        known = isinstance(found, Check | StreamCheck) and bool(found.forms)
+        if known and isinstance(found, StreamCheck) == find_kernel(kernel).stream:
             return found
-    raise AcceleratorError(f"kernel '{kernel}' has no check: name one in the group '{GROUP}'")
+    raise AcceleratorError(
+        f"kernel '{kernel}' has no check: name a Check, or of a stream a StreamCheck, of one form "
+        f"or more in the group '{GROUP}'"
+    )

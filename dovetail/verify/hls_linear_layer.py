@@ -45,7 +45,7 @@ def layers(values: Values, rng: Generator, count: int) -> list[Layer]:
         full = Layer(TOKENS, most, deep * lanes)
         found = [full, *found, Layer(16, most, full.outputs), Layer(16, most, full.outputs)]
     while sum(len(_kinds(values, layer)) for layer in found) < count:
-        tiles = int(rng.integers(1, min(most, 4) + 1))
+        tiles = int(rng.integers(1, min(most, values["tiles"], 4) + 1))
         top = lanes * min(3, values["tiles"] // tiles)
         found.append(Layer(int(rng.integers(1, 7)), tiles, int(rng.integers(1, top + 1))))
     return found

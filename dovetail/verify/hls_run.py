@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dovetail.errors import MissingExtraError, MissingToolError, ToolError
+from dovetail.errors import AcceleratorError, MissingExtraError, MissingToolError, ToolError
 from dovetail.hls import HlsBuild, build, find_kernel
 from dovetail.verify.hls_cases import find_check
-from dovetail.verify.hls_checks import StreamCheck, as_bits
-from dovetail.verify.hls_judge import judge, measured
+from dovetail.verify.hls_checks import Check, StreamCheck, as_bits
+from dovetail.verify.hls_judge import Turns, judge, measured
 
 _BENCHES = {False: "dovetail.verify.hls_bench", True: "dovetail.verify.hls_stream_bench"}
 
@@ -114,6 +115,7 @@ def verify_kernel(
         options: of `dovetail.hls.build`: clock, stages, delay model.
 
     Raises:
+        AcceleratorError: if the kernel's check fails, or gives vectors of another shape.
         ToolError: if the simulator fails.
     """
     start = time.monotonic()
@@ -124,19 +126,12 @@ def verify_kernel(
         # Three whole rows, of which one meets no stall.
         least = 3 * made.parameters.get("count", 1) + 4 * made.latency_cycles
         transactions = max(transactions, least)
-    scalars = check.vectors(made.parameters, rng, transactions * lanes)
-    widths = [width // lanes for _, width in made.ports]
-    turns = None
-    if isinstance(check, StreamCheck):
-        turns = check.turns and check.turns(made.parameters, scalars)
-        vectors = [[word] for word in check.words(made.parameters, scalars)]
-        triggers, results = check.reference(made.parameters, scalars)
-    else:
-        columns = [_packed(scalars[:, i], width, lanes) for i, width in enumerate(widths)]
-        vectors = [list(row) for row in zip(*columns, strict=True)]
-        expected = check.reference(made.parameters, scalars)
-        results = _packed(expected, made.out_bits // lanes, lanes)
-        triggers = list(range(len(results)))
+    try:
+        vectors, triggers, results, turns = _case(made, check, rng, transactions)
+    except Exception as error:
+        raise AcceleratorError(
+            f"check of kernel '{kernel}' fails: {type(error).__name__}: {error}"
+        ) from error
     seen = simulate(made, vectors, seed)
     faults = judge(made, triggers, results, seen, turns)
     seconds = round(time.monotonic() - start, 2)
@@ -144,6 +139,24 @@ def verify_kernel(
         kernel, made.parameters, lanes, len(vectors), made.latency_cycles,
         made.initiation_interval, measured(triggers, seen, turns), faults, seconds,
     )  # fmt: skip
+
+
+def _case(
+    made: HlsBuild, check: Check | StreamCheck, rng: Generator, transactions: int
+) -> tuple[list[list[int]], list[int], list[int], Turns | None]:
+    """Vectors of a run, which of them completes each result, the results, and their turns."""
+    lanes = made.lanes
+    scalars = check.vectors(made.parameters, rng, transactions * lanes)
+    if isinstance(check, StreamCheck):
+        turns = check.turns(made.parameters, scalars) if check.turns else None
+        vectors = [[word] for word in check.words(made.parameters, scalars)]
+        return vectors, *check.reference(made.parameters, scalars), turns
+    widths = [width // lanes for _, width in made.ports]
+    columns = zip(scalars.T, widths, strict=True)
+    vectors = [list(row) for row in zip(*(_packed(*c, lanes) for c in columns), strict=True)]
+    expected = check.reference(made.parameters, scalars)
+    results = _packed(expected, made.out_bits // lanes, lanes)
+    return vectors, list(range(len(results))), results, None
 
 
 def _packed(column: NDArray[Any], width: int, lanes: int) -> list[int]:

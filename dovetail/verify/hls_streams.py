@@ -85,6 +85,7 @@ def _softmax_vectors(values: Values, rng: Generator, count: int) -> IntArray:
     top, unit = 1 << (bits - 1), 1 << fraction
     rows = [[-top], [top - 1, -top], [-top, top - 1], [0] * 8, list(range(0, 20 * unit, unit))]
     rows += [[-x for x in rows[-1]], [x // 2 for x in rows[-1]]]
+    rows = [row for row in rows if len(row) <= 1 << values["length"]]
     scores = sum(len(row) for row in rows)
     while scores < count:
         size = min(int(rng.integers(1, 21)), 1 << values["length"])

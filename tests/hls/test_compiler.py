@@ -71,6 +71,16 @@ def test_ports_and_modules_follow_parameters_and_lanes():
         ({"parameters": {"bits": 3}}, UnknownNameError, "parameter of kernel 'requantize' 'bits'"),
         ({"parameters": {"out": 1}}, AcceleratorError, "out 1: must be within 2 to 32"),
         ({"parameters": {"acc": 8, "multiplier": 4}}, AcceleratorError, "shift 6.* PRODUCT"),
+        (
+            {"parameters": {"acc": 8, "multiplier": 7, "shift": 1, "out": 17}},
+            AcceleratorError,
+            "out 17: OUT <= PRODUCT must hold, with OUT 17, PRODUCT 16; change a parameter$",
+        ),
+        (
+            {"kernel": "gelu", "parameters": {"width": 8, "fraction": 24}},
+            AcceleratorError,
+            r"24: FRACTION <= WIDTH \+ 5 must hold, with FRACTION 24, WIDTH 8; change",
+        ),
         ({"kernel": "softmax", "lanes": 2}, AcceleratorError, "is a stream: it has one lane"),
         ({"kernel": "softmax", "clock_ps": 1500}, AcceleratorError, "raise clock_ps or interval$"),
         ({"kernel": "softmax", "interval": 65}, AcceleratorError, "must be within 1 to 64"),

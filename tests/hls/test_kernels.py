@@ -42,6 +42,26 @@ def test_interpretation_equals_the_reference(kernel, form):
     assert len(set(results)) > min(2 ** (width - 1), 500)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "form"),
+    [
+        ("requantize", {"acc": 8, "multiplier": 7, "shift": 1, "out": 16}),  # as wide as it may be
+        ("requantize", {"acc": 2, "multiplier": 1, "shift": 2, "out": 2}),
+        ("quantize", {"in": 2, "shift": 2, "out": 4, "saturate": 0}),
+        ("quantize", {"in": 44, "shift": 5, "out": 45}),
+        ("gelu", {"width": 8, "fraction": 13}),
+        ("gelu", {"width": 48, "fraction": 24}),
+    ],
+    ids=str,
+)
+def test_the_ends_of_the_legal_ranges_equal_the_reference(kernel, form):
+    values = KERNELS[kernel].values(form)
+    table = CHECKS[kernel].vectors(values, np.random.default_rng(1), 300)
+    width = values["width"] if kernel == "gelu" else values["out"]
+    expected = as_bits(CHECKS[kernel].reference(values, table), width)
+    assert interpret(kernel, table.tolist(), form) == expected.tolist()
+
+
 @pytest.mark.parametrize(("kernel", "form"), FORMS, ids=IDS)
 def test_verilog_equals_the_reference_at_the_reported_latency_and_interval(kernel, form):
     require_icarus()

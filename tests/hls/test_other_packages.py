@@ -3,7 +3,9 @@
 import re
 import tomllib
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from dovetail.errors import AcceleratorError, UnknownNameError
@@ -20,7 +22,9 @@ from dovetail.hls import (
 )
 from dovetail.verify import hls_cases
 from dovetail.verify.hls_cases import find_check
-from tests.cli.driver import succeed
+from dovetail.verify.hls_checks import Check, StreamCheck
+from dovetail.verify.hls_run import verify_kernel
+from tests.cli.driver import run, succeed
 from tests.rtl.icarus import require_icarus
 
 
@@ -85,9 +89,48 @@ def test_what_another_package_gets_wrong_is_named(plug):
         find_check("other")
 
 
+def test_a_broken_kernel_leaves_the_others_listed(plug):
+    plug([EntryPoint("gone", "nowhere.at.all:KERNEL", registry.GROUP)])
+    done = run("hls", "list")
+    assert done.code == 0
+    assert "kernel 'gone' from nowhere.at.all:KERNEL fails" in done.err
+    assert "online softmax" in done.out
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Check((), lambda v, rng, n: np.zeros((n, 1), int), lambda v, x: x[:, 0]),
+        StreamCheck(({},), lambda v, rng, n: [], lambda v, x: [], lambda v, x: ([], [])),
+    ],
+)
+def test_a_check_without_forms_or_of_the_other_kind_is_none(check, monkeypatch):
+    point = SimpleNamespace(value="theirs:CHECK", load=lambda: check)
+    monkeypatch.setattr(hls_cases, "entry_points", lambda group, name: [point])
+    monkeypatch.setattr(hls_cases, "CHECKS", {})
+    with pytest.raises(AcceleratorError, match="'lmul' has no check: name a Check, or of a stream"):
+        find_check("lmul")
+
+
+@pytest.mark.parametrize(
+    ("columns", "reference", "words"),
+    [
+        (2, lambda v, x: 1 // 0, "check of kernel 'lmul' fails: ZeroDivisionError"),
+        (3, lambda v, x: x[:, 0], "check of kernel 'lmul' fails: ValueError"),
+    ],
+)
+def test_a_check_that_fails_is_named(columns, reference, words, monkeypatch):
+    pytest.importorskip("xls", reason="XLS is not installed (pip install 'dovetail[hls]')")
+    check = Check(({},), lambda v, rng, n: rng.integers(0, 9, (n, columns)), reference)
+    monkeypatch.setitem(hls_cases.CHECKS, "lmul", check)
+    with pytest.raises(AcceleratorError, match=words):
+        verify_kernel("lmul", transactions=10)
+
+
 @pytest.mark.parametrize(
     ("text", "form", "words"),
     [
+        ("pub fn toy<WIDTH: u32>(x: sN[OTHER]) -> sN[WIDTH] {", {}, "uses OTHER, which is no para"),
         (None, {}, "cannot read '.*toy.x': No such file"),
         ("fn other() {}", {}, "toy.x must hold 'pub fn toy<"),
         ("proc main {}", {"stream": True}, "declare 'const WIDTH = u32:N;' once, not 0 times"),
