@@ -58,14 +58,8 @@ class LocalExecutor:
     def __init__(self, problem: DesignProblem, workers: int) -> None:
         if workers < 1:
             raise ProblemError(f"{workers} workers: must be >= 1")
-        try:
-            packed = pickle.dumps(problem)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise ProblemError(
-                f"problem '{problem.name}' cannot go to worker processes ({error}): use 1 worker"
-            ) from error
         self.workers = workers
-        self._pool = process_pool(workers, _start, packed)
+        self._pool = process_pool(workers, _start, pack(problem))
 
     def evaluate(self, designs: IntArray) -> Evaluation:
         """Evaluates designs (n, knobs) in at most `workers` contiguous parts.
@@ -150,9 +144,29 @@ def check_workers(workers: str) -> None:
         raise ProblemError(f"workers '{workers}': must be N, ray, ray:N or ray:ADDRESS")
 
 
+def pack(problem: DesignProblem) -> bytes:
+    """A problem as bytes for a worker process.
+
+    Raises:
+        ProblemError: if it cannot be pickled.
+    """
+    try:
+        return pickle.dumps(problem)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ProblemError(
+            f"problem '{problem.name}' cannot go to worker processes ({error}): use 1 worker"
+        ) from error
+
+
+def unpack(packed: bytes) -> DesignProblem:
+    """What `pack` packed in the process that this one works for."""
+    problem: DesignProblem = pickle.loads(packed)
+    return problem
+
+
 def _start(packed: bytes) -> None:
     global _problem
-    _problem = pickle.loads(packed)
+    _problem = unpack(packed)
 
 
 def _evaluate(designs: IntArray) -> Evaluation:

@@ -21,6 +21,7 @@ import numpy as np
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import DovetailError, MissingExtraError, ProblemError, StudyError
 from dovetail.ir.space import IntArray
+from dovetail.studies.executor import pack, unpack
 from dovetail.studies.records import join
 
 RETRIES = 8
@@ -64,19 +65,15 @@ class RayExecutor:
             raise MissingExtraError("--workers ray", "distributed", "ray")
         if workers is not None and workers < 1:
             raise ProblemError(f"{workers} workers: must be >= 1")
+        packed = pack(problem)
         self.workers = workers
         self._ray = _imported()
         self._joined = not self._ray.is_initialized()
         if self._joined:
             _join(self._ray, address, workers)
-        try:
-            # A list around the reference: Ray would else fetch it anew for every task.
-            self._problem = [self._ray.put(problem)]
-        except (TypeError, AttributeError) as error:
-            self.close()
-            raise ProblemError(
-                f"problem '{problem.name}' cannot go to worker processes: use 1 worker"
-            ) from error
+        # Bytes: arrays that Ray unpacks are read-only, for which kernels would be compiled anew.
+        # A list around the reference: Ray would else fetch it anew for every task.
+        self._problem = [self._ray.put(packed)]
         self._task = self._ray.remote(max_retries=RETRIES)(_evaluate)
 
     def evaluate(self, designs: IntArray) -> Evaluation:
@@ -181,5 +178,5 @@ def _evaluate(problem: list[Any], designs: IntArray) -> Evaluation:
         import ray
 
         _problems.clear()
-        _problems[key] = ray.get(problem[0])
-    return _problems[key].evaluate(designs)
+        _problems[key] = unpack(ray.get(problem[0]))
+    return _problems[key].evaluate(designs.copy())

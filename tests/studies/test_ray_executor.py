@@ -58,6 +58,18 @@ class Mortal(ToyProblem):
         return super().evaluate(designs)
 
 
+@dataclasses.dataclass(frozen=True)
+class Writing(ToyProblem):
+    """Refuses read-only arrays: compiled kernels would be compiled anew for them."""
+
+    table: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(100_000))
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        if not (designs.flags.writeable and self.table.flags.writeable):
+            raise ProblemError("read-only")
+        return super().evaluate(designs)
+
+
 class Refusing(ToyProblem):
     """Raises an error of ours."""
 
@@ -122,6 +134,8 @@ def test_a_part_that_kills_every_worker_and_what_a_problem_raises_are_errors(
         pytest.raises(StudyError, match=r"lost a part of a batch .*--resume"),
     ):
         executor.evaluate(designs(3))
+    with RayExecutor(Writing()) as executor:
+        assert_equal(executor.evaluate(designs(9)), ToyProblem().evaluate(designs(9)))
     with RayExecutor(Refusing()) as executor, pytest.raises(ProblemError, match="no such design"):
         executor.evaluate(designs(3))
 
@@ -199,6 +213,12 @@ def descendants(pid: int) -> list[int]:
     for child in found:
         found.extend(children.get(child, []))
     return found
+
+
+@needs_ray
+def test_a_problem_that_cannot_be_sent_is_an_error() -> None:
+    with pytest.raises(ProblemError, match="cannot go to worker processes"):
+        RayExecutor(type("Local", (ToyProblem,), {})())
 
 
 @needs_ray
