@@ -9,6 +9,7 @@ from dovetail.envs.design_env import DesignEnv
 from dovetail.envs.problem import DesignProblem
 from dovetail.envs.registry import make_problem
 from dovetail.envs.vector_env import DesignVectorEnv
+from dovetail.envs.vector_reward import VectorRewardEnv
 from dovetail.errors import ProblemError
 
 
@@ -54,6 +55,22 @@ def codesign_vector_env(
 ) -> DesignVectorEnv:
     """The batched form of `codesign_env`."""
     return DesignVectorEnv(_problem("codesign", fields), num_envs, preference=preference)
+
+
+def accelerator_mo_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> VectorRewardEnv:
+    """`accelerator_env` with a reward per objective."""
+    problem = _problem("accelerator", fields)
+    return VectorRewardEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def codesign_mo_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> VectorRewardEnv:
+    """`codesign_env` with a reward per objective."""
+    problem = _problem("codesign", fields)
+    return VectorRewardEnv(problem, preference=preference, render_mode=render_mode)
 
 
 def folding_env(
@@ -143,4 +160,13 @@ def register() -> None:
                 identifier,
                 entry_point=f"{__name__}:{single.__name__}",
                 vector_entry_point=f"{__name__}:{batched.__name__}",
+            )
+    for name, vector in (("Accelerator", accelerator_mo_env), ("CoDesign", codesign_mo_env)):
+        identifier = f"dovetail/{name}-MO-v0"
+        if identifier not in gymnasium.registry:
+            gymnasium.register(
+                identifier,
+                entry_point=f"{__name__}:{vector.__name__}",
+                # Gymnasium's checker wants scalar rewards.
+                disable_env_checker=True,
             )
