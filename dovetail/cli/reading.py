@@ -11,13 +11,6 @@ from dovetail.cli.output import engineering, make_table, printable
 from dovetail.ir.network import Network
 from dovetail.ir.report import OperatorReport, Report
 
-STALLS = {
-    "systolic": ("tiling", "fill", "drain", "memory"),
-    "spatial": ("padding", "fill", "drain", "memory"),
-    "system": ("padding", "tiling", "fill", "drain", "memory"),
-    "attention": ("fill", "drain", "vector", "memory"),
-    "rdu": ("launch", "memory", "pipeline", "fill", "sockets"),
-}
 OPERANDS = ("input", "weight", "output")
 
 COLUMNS = ("operator", "kind", "engine", "cycles", "share", "util", "stalls", "DRAM", "energy")
@@ -30,8 +23,8 @@ WIDE_TERMINAL = 100
 
 
 def operator_rows(report: Report) -> list[dict[str, object]]:
-    """One flat row per operator, for CSV."""
-    causes = STALLS.get(str(report.accelerator.get("family", "systolic")), STALLS["system"])
+    """One flat row per operator, for CSV; a column for every stall cause that the family has."""
+    causes = tuple(dict.fromkeys(cause for op in report.operators for cause in op.stall_cycles))
     return [_flat(op, causes) for op in report.operators]
 
 

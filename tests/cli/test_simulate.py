@@ -136,3 +136,15 @@ def test_nine_real_graphs_on_every_preset_in_both_fidelities(path) -> None:  # t
         assert estimate["cycles"] == cycle["cycles"] > 0
         assert estimate["stall_cycles"] == cycle["stall_cycles"]
         assert estimate["energy_pj"] == pytest.approx(cycle["energy_pj"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "preset", ["edge", "shidiannao", "fusemax", "sn40l", "ethos_u55_128", "a100", "engines_u280"]
+)
+def test_a_csv_holds_all_stalls_of_every_family(preset: str) -> None:
+    text = succeed("simulate", "resnet8", "-a", preset, "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 30
+    for row in rows:
+        stalls = sum(int(value) for key, value in row.items() if key.startswith("stall_"))
+        assert int(row["cycles"]) == int(row["compute_cycles"]) + stalls
