@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from dovetail.envs.registry import make_problem
 from dovetail.errors import MissingExtraError, StudyError
 from dovetail.studies.executor import Executor, check_workers, executor_for
 from dovetail.studies.progress import ProgressBar
-from dovetail.studies.runner import StudyResult, open_study, run_study
+from dovetail.studies.runner import Status, StudyResult, open_study, run_study
+from dovetail.studies.scalars import ScalarLog, check_tensorboard
 from dovetail.studies.spec import StudySpec, check_budget
 from dovetail.studies.store import StudyStore
 
@@ -66,37 +68,61 @@ def stored_spec(path: str, *, resume: bool) -> StudySpec | None:
         return store.spec
 
 
-def run(search: Search, path: str, *, workers: str = "1") -> DesignProblem:
+def run(
+    search: Search, path: str, *, workers: str = "1", scalars: str | None = None
+) -> DesignProblem:
     """Begins or resumes a study, prints its front, and returns its problem.
 
     Args:
         search: what to do.
         path: the study file.
         workers: who evaluates, see `check_workers`.
+        scalars: folder of TensorBoard's event files; None for none.
 
     Raises:
         typer.Exit: if the user interrupted the search; the study holds what was evaluated.
     """
     check_budget(search.budget)
     check_workers(workers)
+    if scalars is not None:
+        check_tensorboard()
     settings = resolve_settings(search.agent, search.settings)
     check_installed(search.agent)
     problem = prepare_problem(search.problem)
     spec = StudySpec.of(problem, search.agent, settings, search.seed, search.budget)
     with open_study(path, spec, resume=True) as store, executor_for(problem, workers) as executor:
-        result = _run(problem, store, search.budget, executor)
+        result = _run(problem, store, search.budget, executor, scalars)
         print_result(problem, result, search.agent)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     return problem
 
 
-def _run(problem: DesignProblem, store: StudyStore, budget: int, executor: Executor) -> StudyResult:
-    if not sys.stderr.isatty():
-        return run_study(problem, store, make=_maker(store), budget=budget, executor=executor)
-    with ProgressBar(store.spec.agent) as bar:
+def _run(
+    problem: DesignProblem,
+    store: StudyStore,
+    budget: int,
+    executor: Executor,
+    scalars: str | None,
+) -> StudyResult:
+    with ExitStack() as stack:
+        watchers: list[Callable[[Status], None]] = []
+        if sys.stderr.isatty():
+            watchers.append(stack.enter_context(ProgressBar(store.spec.agent)))
+        if scalars is not None:
+            watchers.append(stack.enter_context(ScalarLog(scalars, store.spec.objectives)))
+
+        def progress(status: Status) -> None:
+            for watch in watchers:
+                watch(status)
+
         return run_study(
-            problem, store, make=_maker(store), budget=budget, executor=executor, progress=bar
+            problem,
+            store,
+            make=_maker(store),
+            budget=budget,
+            executor=executor,
+            progress=progress,
         )
 
 

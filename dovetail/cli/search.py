@@ -131,6 +131,14 @@ def search_command(
             "'auto'); the result does not depend on it.",
         ),
     ] = "1",
+    tensorboard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write TensorBoard scalars there: hypervolume, best objectives, feasible share.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     env: Annotated[
         str | None,
         typer.Option(
@@ -244,7 +252,7 @@ def search_command(
             _or(budget, before.budget),
             _or(seed, before.seed),
         )
-    problem = run(search, study, workers=workers)
+    problem = run(search, study, workers=workers, scalars=tensorboard)
     if report is not None:
         write_study_report(study, report, problem)
 
