@@ -14,6 +14,9 @@ from dovetail.errors import AcceleratorError
 UNLIMITED = {"unlimited": math.inf}
 """What files write where a capacity or bandwidth has no bound."""
 
+MAX_TEXT = 200
+"""Most characters of a name: it stands in tables and messages of one line."""
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -66,7 +69,7 @@ def legal(law: Mapping[str, Any]) -> str:
             return f"a list of distinct names{among}"
         case "flag":
             return "true or false"
-    return "a text"
+    return f"a text of 1 to {MAX_TEXT} printable characters"
 
 
 def short(law: Mapping[str, Any]) -> str:
@@ -104,10 +107,14 @@ def checked(where: str, law: Mapping[str, Any], value: object) -> Any:
             found = {"true": True, "false": False}.get(value) if isinstance(value, str) else value
             good = isinstance(found, bool)
         case _:
-            good, found = isinstance(value, str), value
+            good, found = _is_label(value), value
     if not good:
         raise AcceleratorError(f"{where} = {shorten(value)}: must be {legal(law)}")
     return found
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and value.isprintable()
 
 
 def _number(law: Mapping[str, Any], value: object) -> tuple[bool, Any]:

@@ -70,6 +70,9 @@ def test_the_peak_follows_the_budget():
         ({"weight_bits": 0}, "within 1 to 32 bit"),
         ({"interval_cycles": "fast"}, "or 'least'"),
         ({"weight_memory": "flash"}, "must be one of block, distributed, ultra"),
+        ({"name": "two\nlines"}, "a text of 1 to 200 printable characters"),
+        ({"name": ""}, "a text of 1 to 200 printable characters"),
+        ({"name": 3}, "a text of 1 to 200 printable characters"),
     ],
 )
 def test_wrong_values_are_refused_in_one_line(values, message):

@@ -57,7 +57,7 @@ def test_no_core_has_more_than_the_shared_bandwidth():
         ({}, "cores = None: must be a list of 1 to 16 cores"),
         ({"cores": []}, "cores = []"),
         ({"cores": ["simba"] * 17}, "must be a list of 1 to 16 cores"),
-        ({"cores": ["simbo"]}, "cores[0].preset = 'simbo': must be one of edge"),
+        ({"cores": ["simbo"]}, "cores[0].preset = 'simbo': must be one of a100, edge"),
         ({"cores": [5]}, "cores[0] = 5: must be a preset's name"),
         ({"cores": ["hda"]}, "cores[0]: a system is no core of another system"),
         ({"cores": [{"preset": "simba", "sets": {}}]}, "cores[0]: unknown key 'sets'"),
