@@ -21,7 +21,6 @@ from dovetail.ir.space import IntArray
 ALGORITHMS = {
     "nsga2": "nsga2:NSGA2",
     "nsga3": "nsga3:NSGA3",
-    "unsga3": "unsga3:UNSGA3",
     "sms_emoa": "sms:SMSEMOA",
     "spea2": "spea2:SPEA2",
     "age_moea": "age:AGEMOEA",
@@ -29,8 +28,8 @@ ALGORITHMS = {
 }
 """Modules and classes below `pymoo.algorithms.moo`."""
 
-DIRECTED = ("nsga3", "unsga3")
-"""Algorithms that want reference directions."""
+DIRECTED = ("nsga3",)
+"""Algorithms that want reference directions; U-NSGA-III, whose ties pymoo does not seed, is out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class PymooArgs:
 
     Attributes:
         population: survivors per generation and children per ask.
-        algorithm: nsga2, nsga3, unsga3, sms_emoa, spea2, age_moea or age_moea2.
+        algorithm: nsga2, nsga3, sms_emoa, spea2, age_moea or age_moea2.
     """
 
     population: int = 100
@@ -115,14 +114,37 @@ def _algorithm(problem: DesignProblem, seed: int, args: PymooArgs) -> Any:
 
 
 def _directions(args: PymooArgs, objectives: int, seed: int) -> dict[str, Any]:
-    """Reference directions, one per survivor, for the algorithms that want some."""
+    """Reference directions, one per survivor, and a tournament, for algorithms that want them."""
     if args.algorithm not in DIRECTED:
         return {}
+    from pymoo.operators.selection.tournament import TournamentSelection
     from pymoo.util.ref_dirs import get_reference_directions
 
     if objectives == 1:
-        return {"ref_dirs": np.ones((1, 1))}
-    if objectives == 2:
-        return {"ref_dirs": get_reference_directions("uniform", 2, n_points=args.population)}
-    spread = get_reference_directions("energy", objectives, args.population, seed=seed)
-    return {"ref_dirs": spread}
+        directions = np.ones((1, 1))
+    elif objectives == 2:
+        directions = get_reference_directions("uniform", 2, n_points=args.population)
+    else:
+        directions = get_reference_directions("energy", objectives, args.population, seed=seed)
+    return {"ref_dirs": directions, "selection": TournamentSelection(func_comp=_by_violation)}
+
+
+def _by_violation(pop: Any, pairs: IntArray, random_state: Any = None, **_: Any) -> IntArray:
+    """NSGA-III's tournament: the smaller violation, else either one.
+
+    pymoo's own draws equal violations from a generator without a seed.
+
+    Args:
+        pop: population.
+        pairs: (n, 2) places in it.
+        random_state: the algorithm's generator.
+        _: what else pymoo passes on.
+
+    Returns:
+        Winners, (n, 1).
+    """
+    first, second = pairs.T
+    excess = pop.get("CV")[:, 0]
+    gap = excess[first] - excess[second]
+    either = np.where(random_state.random(len(pairs)) < 0.5, first, second)
+    return np.where(gap < 0, first, np.where(gap > 0, second, either))[:, None]

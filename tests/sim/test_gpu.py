@@ -78,11 +78,17 @@ def test_a_product_takes_no_less_than_its_roofline(work: Product) -> None:
 @settings(max_examples=30, deadline=None)
 @given(PRODUCTS, st.sampled_from(["sms", "hbm_gb_per_s", "tensor_macs", "l2_bytes_per_cycle"]))
 def test_more_is_never_slower(work: Product, what: str) -> None:
-    more = A100.replace({what: 2 * getattr(A100, what)})
-    before, after = (best_tiling(work, gpu, "exhaustive")[1].kernel for gpu in (A100, more))
+    # More multiprocessors that share the same L2 may lose: a last wave takes as long as a full one.
+    doubled = {what, "l2_bytes_per_cycle"} if what == "sms" else {what}
+    more = A100.replace({name: 2 * getattr(A100, name) for name in doubled})
+    tiling, cost = best_tiling(work, A100, "exhaustive")
+    before, after = cost.kernel, product_cost(work, tiling, more).kernel
     # Times are whole cycles per step: what is gained may be lost to rounding up.
     rounding = after.waves * after.steps * 3
-    assert after.cycles <= before.cycles + rounding
+    # The first load and the last stores overlap nothing, and fewer, larger waves have longer ones.
+    ends = max(0, after.load - before.load) + max(0, after.store - before.store) * after.steps
+    assert after.cycles <= before.cycles + rounding + ends
+    assert best_tiling(work, more, "exhaustive")[1].kernel.cycles <= after.cycles
 
 
 def test_objectives() -> None:

@@ -280,10 +280,8 @@ class CascadeProgram:
         parts = {
             "Q": self.blocks, "K": self.work.groups * self.rows, "V": self.work.groups * self.rows,
             "AV": self.work.groups * query_tiles,
+            "B": self.work.groups * self.rows * query_tiles,
         }  # fmt: skip
-        if operand == "B":
-            words = self.work.score_reads * self.work.scores
-            words //= self.work.groups * self.rows * query_tiles
-        else:
-            words = -(-self.work.words[operand] // parts[operand])
+        whole = {**self.work.words, "B": self.work.score_reads * self.work.scores}
+        words = -(-whole[operand] // parts[operand])
         return math.ceil(words * self.a.word_bytes / self.a.dram_bytes_per_cycle * TICKS)
