@@ -30,7 +30,7 @@ def arrays(draw: st.DrawFn) -> SpatialArray:
     unrolled = draw(st.lists(st.sampled_from(dimensions), unique=True))
     ranks = st.lists(st.sampled_from(RANKS), unique=True).map(tuple)
     return SpatialArray(
-        name=draw(st.text(max_size=8)),
+        name=draw(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=8)),
         dimensions=tuple((name, draw(st.integers(1, 64))) for name in dimensions),
         stores=(*stores, outermost),
         unrolls=tuple((name, draw(ranks)) for name in unrolled),
