@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -180,26 +176,6 @@ def test_what_tflite_cannot_hold(name: str, words: str) -> None:
     with pytest.raises(NetworkError) as error:
         to_tflite(load_network(name))
     assert words in str(error.value)
-
-
-def test_what_the_converter_of_tensorflow_writes() -> None:
-    """A model of many operators; its source stands with the file."""
-    golden = json.loads((Path(__file__).parents[1] / "golden/keras_int8.json").read_text())
-    network = from_tflite(zlib.decompress(base64.b64decode(golden["file"])), "keras")
-    layers = {
-        "conv": 32 * 32 * 8 * 27, "transposed": 32 * 32 * 8 * 8 * 9,
-        "depthwise": 16 * 16 * 16 * 25, "pointwise": 16 * 16 * 16 * 16,
-        "query, key, value": 3 * 256 * 16 * 16, "scores and values": 2 * 2 * 256 * 256 * 8,
-        "projection": 256 * 16 * 16, "dense": 256 * 16 * 16, "classifier": 16 * 10,
-    }  # fmt: skip
-    assert network.macs == sum(layers.values())
-    kinds = Counter(op.kind for op in network.operators)
-    wanted = {"conv2d": 2, "depthwise_conv2d": 1, "matmul": 9, "col2im": 1, "softmax": 2, "gelu": 1}
-    assert {kind: kinds[kind] for kind in wanted} == wanted
-    assert [network.tensor[name].shape for name in network.inputs] == [(1, 3, 32, 32)]
-    assert [network.tensor[name].shape for name in network.outputs] == [(1, 10)]
-    weights = [network.tensor[op.inputs[1]] for op in network.operators if op.macs]
-    assert all(w.quantization is not None for w in weights)
 
 
 # Single operators
