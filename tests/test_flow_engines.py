@@ -134,7 +134,7 @@ def test_the_line_below_the_table_says_what_is_used():
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (Request(objective="energy"), "no energy is known of FPGA designs"),
+        (Request(objective="energy"), "no energy is known of the engines family"),
         (Request(schedule="fused"), "the engines family runs operators one by one"),
         (Request(mappings={"a": 1}), "leave out --mapping"),
     ],

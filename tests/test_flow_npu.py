@@ -134,7 +134,7 @@ def test_refusals_are_one_line() -> None:
     network = load_network("resnet8")
     with pytest.raises(FidelityError, match="supports estimate, cycle"):
         simulate(network, DESIGN, fidelity="rtl")
-    with pytest.raises(MappingError, match="no energy is known of NPU designs"):
+    with pytest.raises(MappingError, match="no energy is known of the npu family"):
         simulate(network, DESIGN, objective="energy")
     with pytest.raises(UnknownNameError):
         simulate(network, DESIGN, mapper="exhaustive")

@@ -8,8 +8,9 @@ from typing import cast
 
 from dovetail.arch.accelerator import Accelerator
 from dovetail.arch.presets import GROUP
-from dovetail.errors import AcceleratorError, FidelityError
-from dovetail.flows.base import Family
+from dovetail.errors import AcceleratorError, FidelityError, MappingError, UnknownNameError
+from dovetail.flows.base import Family, Request
+from dovetail.mappers.found import check_objective
 
 FAMILIES = {
     "systolic": "dovetail.flows.systolic:FAMILY",
@@ -70,3 +71,34 @@ def check_legal(accelerator: Accelerator) -> None:
     """
     if reasons := accelerator.validate():
         raise AcceleratorError(f"accelerator '{accelerator.name}' is illegal: {reasons[0]}")
+
+
+def mapper_for(request: Request, family: Family, *, energy: bool = True) -> str:
+    """The mapper that a request means to a family that maps whole networks, without loop nests.
+
+    Args:
+        request: what is wanted.
+        family: one whose designs run operators one by one.
+        energy: whether it knows energies, so that other objectives than latency make sense.
+
+    Raises:
+        MappingError: if another schedule, loop nests or an energy that is unknown are asked for.
+        UnknownNameError: if objective or mapper are unknown.
+    """
+    request.only_serial(family.name)
+    check_objective(request.objective)
+    if request.objective != "latency" and not energy:
+        raise MappingError(
+            f"objective '{request.objective}': no energy is known of the {family.name} family: "
+            "ask for latency"
+        )
+    known = family.mappers()
+    mapper = request.mapper or known[0]
+    if mapper not in known:
+        raise UnknownNameError("mapper", mapper, known)
+    if request.mappings:
+        raise MappingError(
+            f"mappings of files are loop nests for spatial arrays; the {family.name} family takes "
+            "none: leave out --mapping"
+        )
+    return mapper

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dovetail.arch.attention import FIDELITIES, AttentionArray
-from dovetail.errors import MappingError, UnknownNameError
-from dovetail.flows import check_fidelity, check_legal
+from dovetail.flows import check_fidelity, check_legal, mapper_for
 from dovetail.flows.base import Request
 from dovetail.ir.network import Network
 from dovetail.ir.report import OperatorReport, Report
@@ -16,7 +15,6 @@ from dovetail.ir.schedule import Placement
 from dovetail.mappers.attention.choose import MAPPERS, choose
 from dovetail.mappers.attention.pattern import Attention, find_attention
 from dovetail.mappers.attention.product import Product, product_of
-from dovetail.mappers.found import check_objective
 from dovetail.mappers.schedule import engine_of, schedule, streamed_elements
 from dovetail.sim.attention.costs import Cost
 from dovetail.sim.attention.cycle import (
@@ -177,17 +175,8 @@ class AttentionFamily:
             UnknownNameError: if objective or mapper are unknown.
         """
         check_legal(accelerator)
-        request.only_serial(self.name)
-        check_objective(request.objective)
-        if request.mappings:
-            raise MappingError(
-                "mappings of files are loop nests for spatial arrays; an attention design has "
-                "bindings instead: leave out --mapping"
-            )
+        mapper = mapper_for(request, self)
         placements, found = _placements(network)
-        mapper = request.mapper or MAPPERS[0]
-        if mapper not in MAPPERS:
-            raise UnknownNameError("mapper", mapper, MAPPERS)
         mappings = {name: choose(accelerator, one.work, mapper) for name, one in found.items()}
         products = {
             p.operator.name: product_of(network, p.operator, accelerator)

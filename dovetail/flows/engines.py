@@ -9,14 +9,12 @@ from functools import cached_property
 from itertools import pairwise, starmap
 
 from dovetail.arch.engines import FIDELITIES, FpgaEngines
-from dovetail.errors import MappingError, UnknownNameError
-from dovetail.flows import check_fidelity, check_legal
+from dovetail.flows import check_fidelity, check_legal, mapper_for
 from dovetail.flows.base import Request
 from dovetail.ir.network import Network
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.mappers.engines.lowering import Placed, lower
 from dovetail.mappers.engines.program import END, program
-from dovetail.mappers.found import check_objective
 from dovetail.sim import tasks
 from dovetail.sim.fpga.steps import Span, Step, spans, stalls
 
@@ -151,20 +149,7 @@ class EnginesFamily:
             UnknownNameError: if objective or mapper are unknown.
         """
         check_legal(accelerator)
-        request.only_serial(self.name)
-        check_objective(request.objective)
-        if request.objective != "latency":
-            raise MappingError(
-                f"objective '{request.objective}': no energy is known of FPGA designs: ask for "
-                "latency"
-            )
-        if request.mapper not in (None, *MAPPERS):
-            raise UnknownNameError("mapper", request.mapper, MAPPERS)
-        if request.mappings:
-            raise MappingError(
-                "mappings of files are loop nests for spatial arrays; FPGA engines have none: "
-                "leave out --mapping"
-            )
+        mapper_for(request, self, energy=False)
         return MappedEngines(network, accelerator, lower(network, accelerator))
 
 

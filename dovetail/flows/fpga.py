@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.arch.fpga import FIDELITIES, FpgaDataflow
-from dovetail.errors import MappingError, UnknownNameError
-from dovetail.flows import check_fidelity, check_legal
+from dovetail.flows import check_fidelity, check_legal, mapper_for
 from dovetail.flows.base import Request
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Placement
-from dovetail.mappers.found import check_objective
 from dovetail.mappers.fpga.folding import MAPPERS, Folding, fold
 from dovetail.mappers.fpga.lowering import Lowered, lower
 
@@ -216,21 +214,7 @@ class FpgaFamily:
             UnknownNameError: if objective or mapper are unknown.
         """
         check_legal(accelerator)
-        request.only_serial(self.name)
-        check_objective(request.objective)
-        if request.objective != "latency":
-            raise MappingError(
-                f"objective '{request.objective}': no energy is known of FPGA designs: fold for "
-                "latency"
-            )
-        mapper = request.mapper or MAPPERS[0]
-        if mapper not in MAPPERS:
-            raise UnknownNameError("mapper", mapper, MAPPERS)
-        if request.mappings:
-            raise MappingError(
-                "mappings of files are loop nests for spatial arrays; an FPGA design folds its "
-                "nodes: leave out --mapping"
-            )
+        mapper = mapper_for(request, self, energy=False)
         lowered = lower(network, accelerator)
         return MappedFpga(lowered, accelerator, fold(lowered.pipeline, accelerator, mapper))
 

@@ -6,14 +6,12 @@ import math
 from dataclasses import dataclass
 
 from dovetail.arch.gpu import FIDELITIES, Gpu
-from dovetail.errors import MappingError, UnknownNameError
-from dovetail.flows import check_fidelity, check_legal
+from dovetail.flows import check_fidelity, check_legal, mapper_for
 from dovetail.flows.base import Request
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Placement
-from dovetail.mappers.found import check_objective
 from dovetail.mappers.gpu.lowering import placements, product_of, stream_of
 from dovetail.mappers.gpu.tiling import MAPPERS, best_tiling
 from dovetail.sim.gpu.kernel import Kernel
@@ -203,16 +201,7 @@ class GpuFamily:
             UnknownNameError: if objective or mapper are unknown.
         """
         check_legal(accelerator)
-        request.only_serial(self.name)
-        check_objective(request.objective)
-        mapper = request.mapper or MAPPERS[0]
-        if mapper not in MAPPERS:
-            raise UnknownNameError("mapper", mapper, MAPPERS)
-        if request.mappings:
-            raise MappingError(
-                "mappings of files are loop nests for spatial arrays; a GPU tiles its products "
-                "by --mapper: leave out --mapping"
-            )
+        mapper = mapper_for(request, self)
         launches = {}
         for placement in placements(network, accelerator):
             if placement.engine == "array":

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.arch.npu import FIDELITIES, EthosU
-from dovetail.errors import MappingError, UnknownNameError
-from dovetail.flows import check_fidelity, check_legal
+from dovetail.flows import check_fidelity, check_legal, mapper_for
 from dovetail.flows.base import Request
 from dovetail.ir.network import Network
 from dovetail.ir.operator import Operator
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.ir.schedule import Placement
-from dovetail.mappers.found import check_objective
 from dovetail.mappers.npu.commands import times
 from dovetail.mappers.npu.fastest import fastest
 from dovetail.mappers.npu.lowering import Lowered, lower
@@ -210,21 +208,7 @@ class NpuFamily:
             UnknownNameError: if objective or mapper are unknown.
         """
         check_legal(accelerator)
-        request.only_serial(self.name)
-        check_objective(request.objective)
-        if request.objective != "latency":
-            raise MappingError(
-                f"objective '{request.objective}': no energy is known of NPU designs: map for "
-                "latency"
-            )
-        mapper = request.mapper or MAPPERS[0]
-        if mapper not in MAPPERS:
-            raise UnknownNameError("mapper", mapper, MAPPERS)
-        if request.mappings:
-            raise MappingError(
-                "mappings of files are loop nests for spatial arrays; an NPU design cuts its "
-                "operations into blocks: leave out --mapping"
-            )
+        mapper = mapper_for(request, self, energy=False)
         chosen = {"vela": plan, "fastest": fastest}[mapper]
         return MappedNpu(chosen(lower(network, accelerator), accelerator))
 

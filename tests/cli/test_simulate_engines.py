@@ -29,7 +29,7 @@ def test_what_does_not_fit_is_one_line() -> None:
         ("no build of kernel 'linear'", "m3vit", "--set", "linear_inputs=20"),
         ("'layer0.attention_norm' (rmsnorm) has no engine", "t5"),
         ("set norm_features = 768", "vit_b16"),
-        ("no energy is known of FPGA designs", "m3vit", "--objective", "energy"),
+        ("no energy is known of the engines family", "m3vit", "--objective", "energy"),
     ):
         assert words in run("simulate", network, "-a", "edge_moe_zcu102", *more).complaint
 
