@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
@@ -44,8 +45,14 @@ class InlineExecutor:
         return self._problem.evaluate(designs)
 
 
+RETRIES = 3
+"""Times that lost parts of a batch are evaluated again, by fresh processes."""
+
+
 class LocalExecutor:
     """Shares batches out over processes of this machine; worth it when evaluation is slow.
+
+    A killed process loses nothing: fresh ones evaluate what it had not answered.
 
     Args:
         problem: what to evaluate; it is pickled once per worker.
@@ -59,21 +66,44 @@ class LocalExecutor:
         if workers < 1:
             raise ProblemError(f"{workers} workers: must be >= 1")
         self.workers = workers
-        self._pool = process_pool(workers, _start, pack(problem))
+        self._packed = pack(problem)
+        self._pool = self._start()
 
     def evaluate(self, designs: IntArray) -> Evaluation:
         """Evaluates designs (n, knobs) in at most `workers` contiguous parts.
 
         Raises:
-            StudyError: if a worker process died.
+            StudyError: if processes died again and again.
         """
-        parts = np.array_split(designs, min(self.workers, len(designs)))
-        try:
-            return join(list(self._pool.map(_evaluate, parts)))
-        except BrokenProcessPool as error:
+        parts = dict(enumerate(np.array_split(designs, min(self.workers, len(designs)))))
+        found = self._attempt(parts)
+        for _ in range(RETRIES):
+            if len(found) == len(parts):
+                break
+            self.close()
+            self._pool = self._start()
+            found |= self._attempt({i: part for i, part in parts.items() if i not in found})
+        if len(found) < len(parts):
             raise StudyError(
-                "a worker process died, perhaps for want of memory: use fewer workers and --resume"
-            ) from error
+                f"worker processes died {RETRIES + 1} times on the same designs, perhaps for want "
+                "of memory: use fewer workers and --resume"
+            )
+        return join([found[i] for i in parts])
+
+    def _start(self) -> ProcessPoolExecutor:
+        return process_pool(self.workers, _start, self._packed)
+
+    def _attempt(self, parts: dict[int, IntArray]) -> dict[int, Evaluation]:
+        """Evaluates parts by number; those whose processes died are left out."""
+        tasks: dict[int, Future[Evaluation]] = {}
+        found: dict[int, Evaluation] = {}
+        with suppress(BrokenProcessPool):  # a process died before all were handed out
+            for i, part in parts.items():
+                tasks[i] = self._pool.submit(_evaluate, part)
+        for i, task in tasks.items():
+            with suppress(BrokenProcessPool):
+                found[i] = task.result()
+        return found
 
     def close(self) -> None:
         """Ends the workers."""

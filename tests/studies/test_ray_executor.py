@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -22,9 +20,9 @@ from dovetail.ir.space import IntArray
 from dovetail.studies import ray_executor
 from dovetail.studies.executor import check_workers, executor_for
 from dovetail.studies.ray_executor import RayExecutor, _imported
-from dovetail.studies.store import StudyStore
-from tests.studies.test_runner import ROOT, assert_same, is_running
-from tests.studies.toy import SPACE, ToyProblem, search
+from tests.studies.test_executor import Refusing, descendants, designs, is_running, stored
+from tests.studies.test_runner import ROOT, assert_same
+from tests.studies.toy import Mortal, ToyProblem, search
 
 needs_ray = pytest.mark.skipif(
     not any((Path(path) / "ray").is_dir() for path in sys.path), reason="Ray is not installed"
@@ -41,24 +39,6 @@ with executor_for(problem, "ray:2") as executor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Mortal(ToyProblem):
-    """Leaves its process's number in a folder; the first `deaths` evaluations kill theirs."""
-
-    folder: str = ""
-    deaths: int = 0
-
-    def evaluate(self, designs: IntArray) -> Evaluation:
-        for number in range(self.deaths):
-            try:
-                (Path(self.folder) / f"death{number}").touch(exist_ok=False)
-            except FileExistsError:
-                continue
-            os.kill(os.getpid(), signal.SIGKILL)
-        (Path(self.folder) / str(os.getpid())).touch()
-        return super().evaluate(designs)
-
-
-@dataclasses.dataclass(frozen=True)
 class Writing(ToyProblem):
     """Refuses read-only arrays: compiled kernels would be compiled anew for them."""
 
@@ -68,13 +48,6 @@ class Writing(ToyProblem):
         if not (designs.flags.writeable and self.table.flags.writeable):
             raise ProblemError("read-only")
         return super().evaluate(designs)
-
-
-class Refusing(ToyProblem):
-    """Raises an error of ours."""
-
-    def evaluate(self, designs: IntArray) -> Evaluation:
-        raise ProblemError("no such design")
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +63,6 @@ def cluster() -> Iterator[Any]:
     yield made
     ray.shutdown()
     made.shutdown()
-
-
-def designs(count: int) -> IntArray:
-    return SPACE.sample(np.random.default_rng(1), count)
 
 
 def assert_equal(one: Evaluation, two: Evaluation) -> None:
@@ -187,32 +156,9 @@ def test_a_killed_driver_leaves_no_worker_and_its_study_resumes(tmp_path: Path) 
     assert not [pid for pid in family if is_running(pid)]
 
 
-def stored(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with StudyStore.open(path, read_only=True) as store:
-        return len(store)
-
-
 def is_agent(pid: int) -> bool:
     """Whether a process is one of Ray's agents, which give its killed server a minute to return."""
     return b"Agent" in (Path("/proc") / str(pid) / "cmdline").read_bytes()
-
-
-def descendants(pid: int) -> list[int]:
-    """Processes that a process started, and those that they started."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                stat = (folder / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            children.setdefault(int(stat[1]), []).append(int(folder.name))
-    found = list(children.get(pid, []))
-    for child in found:
-        found.extend(children.get(child, []))
-    return found
 
 
 @needs_ray

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from dovetail.envs.problem import Evaluation
 from dovetail.errors import ProblemError, StudyError
 from dovetail.ir.pareto import hypervolume, non_dominated
-from dovetail.studies.executor import LocalExecutor
 from dovetail.studies.records import Records
 from dovetail.studies.runner import Status, open_study, run_study
 from dovetail.studies.spec import StudySpec
 from dovetail.studies.store import StudyStore
-from tests.studies.toy import SPACE, ToyAgent, ToyProblem, search
+from tests.studies.toy import ToyAgent, ToyProblem, search
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,7 +103,7 @@ def test_a_killed_study_resumes_to_the_same_result(tmp_path: Path) -> None:
     budget, rng = 400, np.random.default_rng(20)
     whole = search(tmp_path / "whole", budget)
     path = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.studies.toy", str(path), str(budget), "0.005"]
+    command = [sys.executable, "-m", "tests.studies.toy", str(path), str(budget), "0.005", "1"]
     kept, kills = 0, 0
     for attempt in range(5):
         process = subprocess.Popen(command, cwd=ROOT)
@@ -125,7 +124,7 @@ def test_a_killed_study_resumes_to_the_same_result(tmp_path: Path) -> None:
 
 def test_a_kill_before_the_file_stands_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    command = [sys.executable, "-m", "tests.studies.toy", str(path), "40", "0"]
+    command = [sys.executable, "-m", "tests.studies.toy", str(path), "40", "0", "1"]
     for delay in (0.02, 0.1, 0.2, 0.3, 0.4):
         process = subprocess.Popen(command, cwd=ROOT)
         time.sleep(delay)
@@ -275,67 +274,3 @@ def test_designs_outside_the_space_are_problem_errors(tmp_path: Path) -> None:
 
     with pytest.raises(ProblemError, match="outside"):
         search_with(tmp_path / "s", lambda p, seed: Wild(p, 1))
-
-
-def test_workers_do_not_change_the_result(tmp_path: Path) -> None:
-    search(tmp_path / "inline", 60)
-    with LocalExecutor(ToyProblem(), 2) as executor:
-        search(tmp_path / "two", 60, executor=executor)
-    assert_same(tmp_path / "inline", tmp_path / "two")
-
-
-def test_a_dead_worker_and_senseless_workers_are_errors() -> None:
-    with pytest.raises(ProblemError, match="workers"):
-        LocalExecutor(ToyProblem(), 0)
-    unpicklable = type("Local", (ToyProblem,), {})()
-    with pytest.raises(ProblemError, match="use 1 worker"):
-        LocalExecutor(unpicklable, 1)
-    with (
-        LocalExecutor(Deadly(), 1) as executor,
-        pytest.raises(StudyError, match="worker process died"),
-    ):
-        executor.evaluate(SPACE.sample(np.random.default_rng(0), 3))
-
-
-POOL = """
-import sys, time
-import numpy as np
-from dovetail.studies.executor import LocalExecutor
-from tests.studies.toy import SPACE, ToyProblem
-executor = LocalExecutor(ToyProblem(), 2)
-executor.evaluate(SPACE.sample(np.random.default_rng(0), 8))
-print(*executor._pool._processes, flush=True)
-time.sleep(600)
-"""
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return " Z " not in f" {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2]} "
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-def test_workers_of_a_killed_search_end() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", POOL], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        workers = [int(pid) for pid in process.stdout.readline().split()]
-        assert len(workers) == 2
-        assert all(map(is_running, workers))
-        process.kill()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(is_running, workers))
-
-
-class Deadly(ToyProblem):
-    """Takes its process down."""
-
-    def evaluate(self, designs: np.ndarray) -> Evaluation:
-        import os
-
-        os._exit(1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 
 from dovetail.envs.problem import Evaluation, Objective
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space
-from dovetail.studies.executor import Executor
+from dovetail.studies.executor import Executor, executor_for
 from dovetail.studies.runner import Status, StudyResult, open_study, run_study
 from dovetail.studies.spec import StudySpec
 
@@ -76,6 +78,24 @@ class ToyProblem:
         return {"kind": "toy", "work": self.work}
 
 
+@dataclasses.dataclass(frozen=True)
+class Mortal(ToyProblem):
+    """Leaves its process's number in a folder; the first `deaths` evaluations kill theirs."""
+
+    folder: str = ""
+    deaths: int = 0
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        for number in range(self.deaths):
+            try:
+                (Path(self.folder) / f"death{number}").touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+        (Path(self.folder) / str(os.getpid())).touch()
+        return super().evaluate(designs)
+
+
 class ToyAgent:
     """Mutates the best design told; batches of changing size, so that cuts fall anywhere."""
 
@@ -119,9 +139,6 @@ def search(
 
 
 if __name__ == "__main__":
-    search(
-        sys.argv[1],
-        int(sys.argv[2]),
-        resume=True,
-        problem=ToyProblem(delay_s=float(sys.argv[3])),
-    )
+    killable = ToyProblem(delay_s=float(sys.argv[3]))
+    with executor_for(killable, sys.argv[4]) as chosen:
+        search(sys.argv[1], int(sys.argv[2]), resume=True, problem=killable, executor=chosen)
