@@ -13,8 +13,8 @@ from dovetail import __version__
 from dovetail.cli import (
     build,
     cascade,
-    compare,
     convert,
+    diff,
     hls,
     listing,
     map,
@@ -46,7 +46,7 @@ for module in (
     schedule,
     patches,
     sweep,
-    compare,
+    diff,
     cascade,
     search,
     serve,

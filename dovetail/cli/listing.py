@@ -154,7 +154,7 @@ def _envs() -> Table:
     import gymnasium
 
     import dovetail.envs  # noqa: F401  # registers them
-    from dovetail.cli.search import NAMES
+    from dovetail.cli.problem_options import NAMES
     from dovetail.envs.registry import BUILT_IN, names
 
     table = _words("environment", "--env", "what it is")

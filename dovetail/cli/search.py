@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dovetail.arch.accelerator import Accelerator
 from dovetail.cli.options import (
     OUTPUT,
     SeedOption,
@@ -18,22 +16,22 @@ from dovetail.cli.options import (
     load_accelerator,
 )
 from dovetail.cli.output import check_outputs
-from dovetail.errors import OutputError, ProblemError
+from dovetail.cli.problem_options import (
+    ENV,
+    BaseOption,
+    ConstraintOption,
+    DatasetOption,
+    EnvOption,
+    EpochsOption,
+    ObjectiveOption,
+    SearchedNetworkOption,
+    TableOption,
+    problem_spec,
+)
+from dovetail.errors import OutputError
 
-AGENT, BUDGET, SEED, ENV = "nsga2", 2000, 0, "codesign"
+AGENT, BUDGET, SEED = "nsga2", 2000, 0
 """What a new study takes where nothing is given."""
-
-PROBLEM = "Problem"
-"""Panel of the options that say what is searched."""
-
-NAMES = {
-    "dovetail/CoDesign-v0": "codesign",
-    "dovetail/Accelerator-v0": "accelerator",
-    "dovetail/FpgaFolding-v0": "fpga_folding",
-    "dovetail/RduPlacement-v0": "rdu_placement",
-    "dovetail/NasBench201-v0": "nasbench201",
-}
-"""Problems behind the registered environments."""
 
 SCRATCHPADS = (2, 4, 8, 16, 32, 64)
 
@@ -58,14 +56,6 @@ DEMO: dict[str, object] = {
 }  # fmt: skip
 """The problem that the demo searches: designs that the RTL builds as they are, and that a simulator
 runs in seconds to minutes."""
-
-OWNERS = {
-    "network": ("accelerator", "fpga_folding", "rdu_placement"),
-    "dataset": ("codesign", "nasbench201"),
-    "epochs": ("codesign", "nasbench201"),
-    "table": ("nasbench201",),
-}
-"""Problems that have an option which not all of them have."""
 
 EXAMPLES = examples(
     "dovetail search --budget 5000 --constraint 'area_mm2<=1' --report r.html",
@@ -139,85 +129,15 @@ def search_command(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    env: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What is searched: codesign (network and accelerator), accelerator (for a given "
-            "network), nasbench201 (cell and accelerator), fpga_folding or rdu_placement (how a "
-            "given network lies on a given design).",
-            show_default=ENV,
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC",
-            help="Minimise it, repeatable: error, latency_ms, energy_mj, edp_mj_ms, area_mm2.",
-            show_default="error, latency_ms, energy_mj, area_mm2",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
-    constraint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="BOUND",
-            help="Keep to it, repeatable: 'area_mm2<=2', 'error<=0.05', 'utilization>=0.5'.",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
-    accelerator: Annotated[
-        str | None,
-        typer.Option(
-            "--accelerator",
-            "-a",
-            metavar="NAME|FILE",
-            help="Gives all parameters that are not searched: a preset or a .yaml file.",
-            show_default="edge",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
+    env: EnvOption = None,
+    objective: ObjectiveOption = None,
+    constraint: ConstraintOption = None,
+    accelerator: BaseOption = None,
     overrides: SetOption = None,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NETWORK",
-            help="Of --env accelerator: a name, .onnx or .csv.",
-            show_default="resnet18",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="Of --env codesign: digits, a CIFAR-10 folder, or an .npz file; of nasbench201: "
-            "cifar10, cifar100 or imagenet16.",
-            show_default="digits",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Of --env codesign: passes of the supernet's training over the data; of "
-            "nasbench201: 12 or 200, after which accuracy was measured.",
-            min=1,
-            show_default="40, or 200",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
-    table: Annotated[
-        str | None,
-        typer.Option(
-            metavar="F",
-            help="Of --env nasbench201: the .npz file of measurements.",
-            show_default="a synthetic twin",
-            rich_help_panel=PROBLEM,
-        ),
-    ] = None,
+    network: SearchedNetworkOption = None,
+    dataset: DatasetOption = None,
+    epochs: EpochsOption = None,
+    table: TableOption = None,
     report: Annotated[
         str | None,
         typer.Option(metavar="F", help="Write the HTML report when done.", rich_help_panel=OUTPUT),
@@ -285,40 +205,6 @@ def demo_command(
     write_study_report(study, report, problem)
     if not build_winner(study, folder / "winner", problem):
         raise typer.Exit(1)
-
-
-def problem_spec(
-    env: str,
-    fields: Mapping[str, object],
-    base: Accelerator | None,
-    objectives: Sequence[str] | None,
-    constraints: Sequence[str] | None,
-) -> dict[str, object]:
-    """Fields of a problem's specification: its name, and those of the others that were given.
-
-    Args:
-        env: name of the problem or of its environment.
-        fields: by name; None where not given.
-        base: the accelerator whose parameters are searched.
-        objectives: metrics.
-        constraints: bounds.
-
-    Raises:
-        ProblemError: if a field goes with another problem.
-    """
-    name = NAMES.get(env, env)
-    given = {
-        **fields,
-        "base": base.to_dict() if base else None,
-        "objectives": list(objectives) if objectives else None,
-        "constraints": list(constraints) if constraints else None,
-    }
-    spec = {key: value for key, value in given.items() if value is not None}
-    for key, owners in OWNERS.items():
-        if key in spec and name in NAMES.values() and name not in owners:
-            allowed = " or ".join(owners)
-            raise ProblemError(f"--{key} {spec[key]}: goes with --env {allowed}, not {name}")
-    return {"problem": name, **spec}
 
 
 def _or(value: Any, default: Any) -> Any:

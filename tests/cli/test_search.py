@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from dovetail.building.adapt import obstacles
-from dovetail.cli.search import DEMO, problem_spec
+from dovetail.cli.problem_options import problem_spec
+from dovetail.cli.search import DEMO
 from dovetail.cli.winner import ranking
 from dovetail.envs.codesign import CoDesignProblem
 from dovetail.envs.nasbench201_table import twin, write

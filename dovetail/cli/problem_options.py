@@ -1,0 +1,147 @@
+"""Options that say which design problem is meant, and the specification that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from dovetail.arch.accelerator import Accelerator
+from dovetail.errors import ProblemError
+
+ENV = "codesign"
+"""The problem where none is named."""
+
+PROBLEM = "Problem"
+"""Panel of the options that say what is searched."""
+
+NAMES = {
+    "dovetail/CoDesign-v0": "codesign",
+    "dovetail/Accelerator-v0": "accelerator",
+    "dovetail/FpgaFolding-v0": "fpga_folding",
+    "dovetail/RduPlacement-v0": "rdu_placement",
+    "dovetail/NasBench201-v0": "nasbench201",
+}
+"""Problems behind the registered environments."""
+
+OWNERS = {
+    "network": ("accelerator", "fpga_folding", "rdu_placement"),
+    "dataset": ("codesign", "nasbench201"),
+    "epochs": ("codesign", "nasbench201"),
+    "table": ("nasbench201",),
+}
+"""Problems that have an option which not all of them have."""
+
+EnvOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What is searched: codesign (network and accelerator), accelerator (for a given "
+        "network), nasbench201 (cell and accelerator), fpga_folding or rdu_placement (how a "
+        "given network lies on a given design).",
+        show_default=ENV,
+        rich_help_panel=PROBLEM,
+    ),
+]
+ObjectiveOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="METRIC",
+        help="Minimise it, repeatable: error, latency_ms, energy_mj, edp_mj_ms, area_mm2.",
+        show_default="error, latency_ms, energy_mj, area_mm2",
+        rich_help_panel=PROBLEM,
+    ),
+]
+ConstraintOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="BOUND",
+        help="Keep to it, repeatable: 'area_mm2<=2', 'error<=0.05', 'utilization>=0.5'.",
+        rich_help_panel=PROBLEM,
+    ),
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--accelerator",
+        "-a",
+        metavar="NAME|FILE",
+        help="Gives all parameters that are not searched: a preset or a .yaml file.",
+        show_default="edge",
+        rich_help_panel=PROBLEM,
+    ),
+]
+SearchedNetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NETWORK",
+        help="Of --env accelerator: a name, .onnx or .csv.",
+        show_default="resnet18",
+        rich_help_panel=PROBLEM,
+    ),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="Of --env codesign: digits, a CIFAR-10 folder, or an .npz file; of nasbench201: "
+        "cifar10, cifar100 or imagenet16.",
+        show_default="digits",
+        rich_help_panel=PROBLEM,
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Of --env codesign: passes of the supernet's training over the data; of "
+        "nasbench201: 12 or 200, after which accuracy was measured.",
+        min=1,
+        show_default="40, or 200",
+        rich_help_panel=PROBLEM,
+    ),
+]
+TableOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="F",
+        help="Of --env nasbench201: the .npz file of measurements.",
+        show_default="a synthetic twin",
+        rich_help_panel=PROBLEM,
+    ),
+]
+
+
+def problem_spec(
+    env: str,
+    fields: Mapping[str, object],
+    base: Accelerator | None,
+    objectives: Sequence[str] | None,
+    constraints: Sequence[str] | None,
+) -> dict[str, object]:
+    """Fields of a problem's specification: its name, and those of the others that were given.
+
+    Args:
+        env: name of the problem or of its environment.
+        fields: by name; None where not given.
+        base: the accelerator whose parameters are searched.
+        objectives: metrics.
+        constraints: bounds.
+
+    Raises:
+        ProblemError: if a field goes with another problem.
+    """
+    name = NAMES.get(env, env)
+    given = {
+        **fields,
+        "base": base.to_dict() if base else None,
+        "objectives": list(objectives) if objectives else None,
+        "constraints": list(constraints) if constraints else None,
+    }
+    spec = {key: value for key, value in given.items() if value is not None}
+    for key, owners in OWNERS.items():
+        if key in spec and name in NAMES.values() and name not in owners:
+            allowed = " or ".join(owners)
+            raise ProblemError(f"--{key} {spec[key]}: goes with --env {allowed}, not {name}")
+    return {"problem": name, **spec}
