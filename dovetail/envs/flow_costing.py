@@ -38,12 +38,14 @@ class FlowWork:
         network: network of an index vector of choices.
         mapping: what each mapping minimises: `latency`, `energy` or `edp`.
         mapper: one of the family's.
+        fidelity: at which costs are read: `estimate`, or `cycle` where the family has it.
     """
 
     hardware: DesignSpace
     network: Callable[[IntArray], Network]
     mapping: str
     mapper: str
+    fidelity: str = "estimate"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ class FlowWork:
 
     def _cost(self, network: Network, accelerator: Accelerator) -> dict[str, float]:
         mapped = map_network(network, accelerator, objective=self.mapping, mapper=self.mapper)
-        found = _metrics(mapped.report())
+        found = _metrics(mapped.report(self.fidelity))
         if isinstance(mapped, MappedFpga | MappedEngines):
             found[DEVICE_SHARE] = mapped.device_share
         return found

@@ -7,6 +7,7 @@ misses is known exactly (`dovetail.envs.nasbench201_front`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from functools import cache, cached_property, partial
 
 import numpy as np
@@ -145,6 +146,18 @@ class NasBench201Problem(HardwareProblem):
 
     def _base_choice(self) -> IntArray:
         return np.full(len(SPACE.knobs), CONV3)
+
+    def trained(self, epochs: int) -> NasBench201Problem:
+        """The same problem with the accuracies after another training, of 12 or 200 epochs.
+
+        Raises:
+            ProblemError: if the table knows no training of so many epochs.
+        """
+        if epochs not in TRAININGS:
+            raise ProblemError(f"epochs = {epochs!r}: accuracies are known after 12 and 200")
+        other = copy(self)
+        other.epochs, other._errors = epochs, self.table.errors[self.dataset, epochs]
+        return other
 
     def describe(self) -> dict[str, object]:
         """JSON-able specification that rebuilds the same problem."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dovetail.envs.problem import Evaluation, Objective
+from dovetail.envs.problem import DesignProblem, Evaluation, Objective
 from dovetail.errors import ProblemError, UnknownNameError
 from dovetail.ir.space import FloatArray
 
@@ -32,6 +32,9 @@ Costs count in decades against the problem's own base design, cornered at ten ti
 CONSTRAINED = (*MINIMISED, "utilization")
 """Metrics that a constraint can bound; utilization is the share of MAC slots in use, 0 to 1."""
 
+ROUNDING = 1e-9
+"""Share of a violation that is what its terms leave when they are taken away again."""
+
 _CONSTRAINT = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*")
 
 
@@ -52,10 +55,14 @@ class Constraint:
     def __str__(self) -> str:
         return f"{self.metric}{self.sense}{self.limit!r}"
 
+    def signed_excess(self, values: FloatArray) -> FloatArray:
+        """Relative excess (n,) of values (n,): below 0 within the limit; NaN for NaN."""
+        over = values - self.limit if self.sense == "<=" else self.limit - values
+        return over / self.limit
+
     def excess(self, values: FloatArray) -> FloatArray:
         """Relative excess (n,) of values (n,) beyond the limit; 0 within it, and for NaN."""
-        over = values - self.limit if self.sense == "<=" else self.limit - values
-        return np.nan_to_num(np.maximum(over / self.limit, 0.0), nan=0.0)
+        return np.nan_to_num(np.maximum(self.signed_excess(values), 0.0), nan=0.0)
 
 
 def parse_objectives(
@@ -149,6 +156,34 @@ def assess(
     columns = [objective.normalise(metrics[objective.name]) for objective in objectives]
     violation = law_violation + sum(c.excess(metrics[c.metric]) for c in constraints)
     return Evaluation(metrics, np.stack(columns, axis=1), violation)
+
+
+def constraints_of(problem: DesignProblem) -> tuple[Constraint, ...]:
+    """Bounds on metrics that a problem has; none if it only sums up what designs break."""
+    found: tuple[Constraint, ...] = getattr(problem, "constraints", ())
+    return found
+
+
+def by_constraint(
+    evaluation: Evaluation, constraints: Sequence[Constraint]
+) -> tuple[FloatArray, FloatArray]:
+    """Takes a sum of violations apart.
+
+    Args:
+        evaluation: of n designs.
+        constraints: the c bounds that its violation counts.
+
+    Returns:
+        Violation of laws alone (n,), 0 where lawful; and the signed relative excess (n, c) over
+        each constraint, at most 0 within it, NaN where the design has no metrics.
+    """
+    if not constraints:
+        return evaluation.violation, np.zeros((len(evaluation.violation), 0))
+    values = [evaluation.metrics[c.metric] for c in constraints]
+    left = evaluation.violation - sum(c.excess(v) for c, v in zip(constraints, values, strict=True))
+    laws = np.where(left < ROUNDING * evaluation.violation, 0.0, left)
+    columns = [c.signed_excess(v) for c, v in zip(constraints, values, strict=True)]
+    return laws, np.stack(columns, axis=1)
 
 
 def broken(

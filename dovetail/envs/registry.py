@@ -15,6 +15,7 @@ GROUP = "dovetail.problems"
 BUILT_IN = {
     "accelerator": "dovetail.envs.accelerator:from_spec",
     "codesign": "dovetail.envs.codesign:from_spec",
+    "fidelity": "dovetail.envs.fidelity:from_spec",
     "fpga_folding": "dovetail.envs.fpga_folding:from_spec",
     "rdu_placement": "dovetail.envs.rdu_placement:from_spec",
     "nasbench201": "dovetail.envs.nasbench201:from_spec",

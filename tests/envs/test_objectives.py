@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from dovetail.envs.objectives import (
     assess,
     broken,
+    by_constraint,
+    constraints_of,
     parse_constraints,
     parse_objectives,
     reference_point,
@@ -89,3 +91,26 @@ def test_violation_sums_laws_and_constraints():
     assert broken(metrics, constraints, 0) == []
     assert len(broken(metrics, constraints, 1)) == 2
     assert broken(metrics, constraints, 2) == []
+
+
+def test_a_sum_of_violations_is_taken_apart():
+    constraints = parse_constraints(["area_mm2<=2", "utilization>=0.5"])
+    metrics = {
+        "area_mm2": np.array([1.0, 3.0, 2.2, np.nan]),
+        "utilization": np.array([0.75, 0.1, 0.7, np.nan]),
+    }
+    laws = np.array([0.0, 0.0, 0.25, 1.0])
+    objectives = parse_objectives(["area_mm2"])
+    evaluation = assess(metrics, laws, objectives, constraints)
+    left, excess = by_constraint(evaluation, constraints)
+    np.testing.assert_allclose(left, laws, atol=1e-12)
+    assert (left[:2] == 0).all()
+    np.testing.assert_allclose(excess[:3], [[-0.5, -0.5], [0.5, 0.8], [0.1, -0.4]])
+    assert np.isnan(excess[3]).all()
+    alone, none = by_constraint(evaluation, ())
+    assert alone is evaluation.violation
+    assert none.shape == (4, 0)
+
+
+def test_problems_without_bounds_have_no_constraints():
+    assert constraints_of(object()) == ()
