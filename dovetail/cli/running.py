@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from dovetail.agents.base import check_installed, make_agent, resolve_settings
 from dovetail.cli.front import ROWS, front_columns, tables
 from dovetail.cli.output import console, show
+from dovetail.envs.objectives import constraints_of
 from dovetail.envs.problem import DesignProblem
 from dovetail.envs.registry import make_problem
 from dovetail.errors import MissingExtraError, StudyError
 from dovetail.studies.executor import Executor, check_workers, executor_for
 from dovetail.studies.progress import ProgressBar
+from dovetail.studies.records import Records
 from dovetail.studies.runner import Status, StudyResult, open_study, run_study
 from dovetail.studies.scalars import ScalarLog, check_tensorboard
 from dovetail.studies.spec import StudySpec, check_budget
@@ -93,6 +96,8 @@ def run(
     with open_study(path, spec, resume=True) as store, executor_for(problem, workers) as executor:
         result = _run(problem, store, search.budget, executor, scalars)
         print_result(problem, result, search.agent)
+        if result.evaluations and not result.feasible:
+            print_reasons(problem, store.records())
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     return problem
@@ -180,6 +185,18 @@ def print_result(problem: DesignProblem, result: StudyResult, agent: str) -> Non
     print(f"study: {result.path}")
     if result.interrupted:
         print(f"go on: dovetail search --study {shlex.quote(str(result.path))} --resume")
+
+
+def print_reasons(problem: DesignProblem, records: Records) -> None:
+    """Says how near a search without a feasible design came to each constraint, or to any law."""
+    lawful = ~np.isnan(records.evaluation.objectives).any(axis=1)
+    for constraint in constraints_of(problem) if lawful.any() else ():
+        values = records.evaluation.metrics[constraint.metric][lawful]
+        nearest = values.min() if constraint.sense == "<=" else values.max()
+        print(f"{constraint}: the nearest of {lawful.sum():,} lawful designs has {nearest:.4g}")
+    if not lawful.any():
+        reasons = problem.reasons(records.designs[np.argmin(records.evaluation.violation)])
+        print(f"no design is lawful; the nearest breaks: {'; '.join(reasons)}")
 
 
 def check_report() -> None:

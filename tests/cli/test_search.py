@@ -239,6 +239,7 @@ def test_no_feasible_design_is_no_front() -> None:
     out = succeed(*ACCELERATOR, "--budget", 20, "--constraint", "latency_ms<=1e-9")
     assert "Pareto front" not in out
     assert "0 feasible, 0 on the front, hypervolume 0" in out
+    assert re.search(r"latency_ms<=1e-09: the nearest of \d+ lawful designs has 0\.\d+", out)
 
 
 def test_the_front_is_readable_and_measured() -> None:
