@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,12 +15,17 @@ StudyArgument = Annotated[
 ]
 
 
+EXPORTS = examples(
+    "dovetail export study.db study.csv", "dovetail export a.db b.db evaluations.parquet"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
     app.command("report", epilog=examples("dovetail report study.db -o report.html"))(
         report_command
     )
-    app.command("export", epilog=examples("dovetail export study.db study.parquet"))(export_command)
+    app.command("export", epilog=EXPORTS)(export_command)
 
 
 def report_command(
@@ -38,14 +44,14 @@ def report_command(
 
 
 def export_command(
-    study: StudyArgument,
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Study files of one problem.")
+    ],
     out: Annotated[str, typer.Argument(metavar="F", help="A .parquet or .csv file.")],
 ) -> None:
-    """Write all evaluations of a study as one table: a row each, with knobs and metrics."""
-    from dovetail.studies.export import export
-    from dovetail.studies.store import StudyStore
+    """Write all evaluations of studies as one table: a row each, with knobs and metrics."""
+    from dovetail.studies.dataset import check_suffix, merge
 
-    check_outputs({"F": out}, inputs=(study,))
-    with StudyStore.open(study, read_only=True) as store:
-        export(store, out)
-        print(f"{len(store):,} evaluations: {out}")
+    check_outputs({"F": out}, inputs=tuple(studies))
+    check_suffix(Path(out))
+    print(f"{merge(studies, out):,} evaluations: {out}")

@@ -104,17 +104,26 @@ def open_study(path: Path | str, spec: StudySpec, *, resume: bool = False) -> St
         return StudyStore.create(path, spec)
     store = StudyStore.open(path)
     try:
-        differences = store.spec.differences(spec)
-        if differences:
-            raise StudyError(
-                f"study '{path}' is another one: it has {'; '.join(differences[:5])}: "
-                "resume with the same problem, agent, settings and seed, or choose another file"
-            )
+        check_same(store, spec)
         _check_room(store, spec.budget)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def check_same(store: StudyStore, spec: StudySpec) -> None:
+    """Checks that a store is of one study; its budget may differ.
+
+    Raises:
+        StudyError: if not.
+    """
+    differences = store.spec.differences(spec)
+    if differences:
+        raise StudyError(
+            f"study '{store.path}' is another one: it has {'; '.join(differences[:5])}: "
+            "resume with the same problem, agent, settings and seed, or choose another file"
+        )
 
 
 def run_study(

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from dovetail.errors import MissingExtraError, OutputError, StudyError
 from dovetail.ir.report import OperatorReport, Report
 from dovetail.studies import report as report_module
-from dovetail.studies.export import export, table
 from dovetail.studies.front import convergence, spread
 from dovetail.studies.report import write_report
 from dovetail.studies.report_data import OPERATORS, compact, label
@@ -198,24 +197,3 @@ def test_convergence_is_monotone_and_ends_at_the_result(tmp_path: Path) -> None:
     for values in trace.best.values():
         known = values[np.isfinite(values)]
         assert (np.diff(known) <= 0).all()
-
-
-def test_exports_hold_every_evaluation(study: Path, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    with StudyStore.open(study) as store:
-        records, columns = store.records(), table(store)
-        export(store, tmp_path / "s.parquet")
-        export(store, tmp_path / "s.csv")
-        with pytest.raises(OutputError, match=r"\.parquet or \.csv"):
-            export(store, tmp_path / "s.xlsx")
-        with pytest.raises(OutputError, match="cannot write"):
-            export(store, study / "s.csv")
-    read = parquet.read_table(tmp_path / "s.parquet")
-    assert read.num_rows == len(records) == 250
-    assert read.column_names == list(columns)
-    assert set(read["knob.dataflow"].to_pylist()) <= {"ws", "os", "is"}
-    assert np.array_equal(read["knob.rows"], SPACE.numeric("rows", records.designs))
-    assert np.flatnonzero(read["front"]).tolist() == records.front().tolist()
-    lines = (tmp_path / "s.csv").read_text().splitlines()
-    assert lines[0].split(",") == list(columns)
-    assert len(lines) == 251

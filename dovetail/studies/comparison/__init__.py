@@ -1,0 +1,1 @@
+"""Fair comparisons: agents x hyperparameter draws x seeds, at equal evaluations and seconds."""
