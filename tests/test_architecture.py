@@ -20,6 +20,7 @@ LINKS = ("arch", "sim", "mappers", "envs", "rtl", "hls")
 
 ORDER = (
     {"errors", "workers"},
+    {"devices"},
     {"ir"},
     {"networks", "arch"},
     {"sim"},

@@ -15,14 +15,20 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dovetail.agents.settings import build_args
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import MissingExtraError, ProblemError, UnknownNameError
-from dovetail.ir.space import IntArray
+from dovetail.ir.space import FloatArray, IntArray
 
 GROUP = "dovetail.agents"
+
+Arrays: TypeAlias = dict[str, NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64]]
+"""Arrays by name."""
 
 REGISTRY: dict[str, str] = {
     "annealing": "dovetail.agents.annealing:AnnealingAgent",
@@ -53,6 +59,20 @@ class Agent(Protocol):
 
         A study that reaches its budget may tell only the first of them.
         """
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What an agent has, too, if its policy can be kept and asked: see `policy_file`."""
+
+    def state(self) -> Arrays:
+        """What was learnt: the same names, shapes and types however much it is."""
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes, before the first ask, the `state` of an agent of the same form."""
+
+    def propose(self, preferences: FloatArray) -> IntArray:
+        """Samples a design for each preference (n, m): (n, knobs)."""
 
 
 class AgentFactory(Protocol):

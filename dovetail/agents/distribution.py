@@ -12,6 +12,8 @@ import torch
 from stable_baselines3.common.distributions import MultiCategoricalDistribution
 from torch import Tensor, nn
 
+from dovetail.devices import place
+
 NEVER = -1e8
 """Logit of a value that must not be drawn: its probability is exactly 0 in float32."""
 
@@ -38,6 +40,7 @@ class PaddedCategorical(MultiCategoricalDistribution):
     def proba_distribution(self, action_logits: Tensor) -> PaddedCategorical:
         """Takes logits (n, knobs * most values); every existing value may be drawn."""
         self._raw = action_logits.view(self._shape)
+        self._exists = place(self._exists, self._raw.device)
         self._allow(self._exists)
         return self
 
@@ -45,8 +48,8 @@ class PaddedCategorical(MultiCategoricalDistribution):
         """Allows only values whose mask is True; masks are flat, (n, sum of values) or None."""
         if masks is None:
             return self._allow(self._exists)
-        flat = torch.as_tensor(masks, dtype=torch.bool).reshape(-1, sum(self.action_dims))
-        allowed = torch.zeros((len(flat), *self._exists.shape), dtype=torch.bool)
+        flat = place(masks, self._raw.device, torch.bool).reshape(-1, sum(self.action_dims))
+        allowed = self._exists.expand(len(flat), -1, -1).clone()
         allowed[:, self._exists] = flat
         self._allow(allowed)
 
@@ -60,9 +63,10 @@ class PaddedCategorical(MultiCategoricalDistribution):
         return -(self._log.exp() * self._log).sum(dim=(1, 2))
 
     def sample(self) -> Tensor:
-        """Draws one design each, (n, knobs)."""
+        """Draws one design each, (n, knobs); chance comes from the CPU whatever the device."""
         flat = self._log.detach().exp().view(-1, self._shape[2])
-        return torch.multinomial(flat, 1).view(-1, self._shape[1])
+        drawn = torch.multinomial(flat.cpu(), 1).view(-1, self._shape[1])
+        return place(drawn, flat.device)
 
     def mode(self) -> Tensor:
         """Likeliest value of each knob, (n, knobs)."""

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from dovetail.agents.base import require
-from dovetail.agents.policy import PolicyAgent, PolicyArgs, model_settings, silence
+from dovetail.agents.policy import PolicyAgent, PolicyArgs, Step, model_settings, spaces_only
+from dovetail.envs.design_env import action_space, observation_space
 from dovetail.envs.problem import DesignProblem
 from dovetail.errors import ProblemError
+from dovetail.ir.space import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,7 @@ class MaskablePPOAgent(PolicyAgent):
         for knob, mask in zip(problem.space.knobs, masks, strict=True):
             if not mask.any():
                 raise ProblemError(f"no value of knob '{knob.name}' is lawful: widen the problem")
-        self._problem = problem
-        self._masks = np.repeat(np.concatenate(masks)[None], args.batch, axis=0)
+        self._masks = np.concatenate(masks)[None]
         super().__init__(problem, seed, args)
 
     def _make_model(self) -> Any:
@@ -51,11 +52,11 @@ class MaskablePPOAgent(PolicyAgent):
 
         from dovetail.agents.distribution import padded
 
+        spaces = observation_space(self._problem), action_space(self._problem)
+        env = spaces_only(*spaces, self._args.batch)
         policy = padded(MaskableActorCriticPolicy)
-        return silence(MaskablePPO(policy, **model_settings(self._problem, self._args)))
+        return MaskablePPO(policy, **model_settings(env, self._args, self._device))
 
-    def _forward_settings(self) -> dict[str, Any]:
-        return {"action_masks": self._masks}
-
-    def _buffer_settings(self) -> dict[str, Any]:
-        return {"action_masks": self._masks}
+    def _rollout(self, weights: FloatArray) -> tuple[IntArray, list[Step]]:
+        step = self._forward(weights, action_masks=np.repeat(self._masks, len(weights), axis=0))
+        return step.actions, [step]

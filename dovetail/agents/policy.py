@@ -22,12 +22,20 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.agents.base import Arrays
 from dovetail.agents.isolation import Isolation
 from dovetail.agents.preferences import centred_ranks, mixed_preferences
 from dovetail.agents.settings import check_range
+from dovetail.devices import check_device, place, torch_device
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray, IntArray
+
+MOST_DESIGNS = 2**20
+"""Designs of one batch."""
+
+MOST_UNITS = 4096
+"""Hidden units; files of policies are small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class PolicyArgs:
         hidden: units in each of the policy's two hidden layers.
         group: designs that share a preference; divides `batch`.
         fixed_share: share of groups under the fixed preferences; the others are drawn anew.
+        device: where torch computes: cpu, cuda, cuda:N, or auto for cuda where there is one.
     """
 
     batch: int = 256
@@ -59,9 +68,10 @@ class PolicyArgs:
     hidden: int = 64
     group: int = 16
     fixed_share: float = 0.5
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_range("batch", self.batch, 2)
+        check_range("batch", self.batch, 2, MOST_DESIGNS)
         check_range("minibatches", self.minibatches, 1, self.batch // 2)
         check_range("epochs", self.epochs, 1)
         check_range("learning_rate", self.learning_rate, 0, above=True)
@@ -69,7 +79,8 @@ class PolicyArgs:
         check_range("entropy_start", self.entropy_start, 0)
         check_range("entropy_end", self.entropy_end, 0)
         check_range("horizon", self.horizon, 1)
-        check_range("hidden", self.hidden, 1)
+        check_range("hidden", self.hidden, 1, MOST_UNITS)
+        check_device(self.device)
         check_range("fixed_share", self.fixed_share, 0, 1)
         check_range("group", self.group, 2, self.batch)
         for name in ("group", "minibatches"):
@@ -78,50 +89,78 @@ class PolicyArgs:
                 raise ProblemError(f"setting {name} = {part}: must divide batch = {self.batch}")
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a batch of n episodes, as stable-baselines3's rollout buffer takes it.
+
+    Attributes:
+        observation: (n, ...) what the policy saw.
+        actions: (n, ...) what it chose.
+        value: (n, 1) what it expected.
+        log_prob: (n,) of the actions.
+        settings: further arguments of the buffer.
+    """
+
+    observation: FloatArray
+    actions: IntArray
+    value: Any
+    log_prob: Any
+    settings: dict[str, Any]
+
+
 class PolicyAgent(ABC):
     """Asks samples of a stable-baselines3 policy and trains it on what it is told."""
 
     def __init__(self, problem: DesignProblem, seed: int, args: PolicyArgs) -> None:
+        self._problem = problem
         self._args = args
         self._objectives = len(problem.objectives)
         self._rng = np.random.default_rng(seed)
         self._isolation = Isolation(seed)
+        self._device = torch_device(args.device)
         self._told = 0
         self._asked: IntArray | None = None
         self._weights: FloatArray = np.zeros((0, self._objectives))
-        self._value: Any = None
-        self._log_prob: Any = None
+        self._steps: list[Step] = []
         with self._isolation:
-            self._model = self._make_model()
+            self._model = silence(self._make_model())
 
     @abstractmethod
     def _make_model(self) -> Any:
         """Builds the stable-baselines3 model."""
 
-    def _forward_settings(self) -> dict[str, Any]:
-        """Further arguments of the policy's forward pass."""
-        return {}
+    @abstractmethod
+    def _rollout(self, weights: FloatArray) -> tuple[IntArray, list[Step]]:
+        """Designs (n, knobs) sampled under preferences (n, m), and the steps that led to them."""
 
-    def _buffer_settings(self) -> dict[str, Any]:
-        """Further arguments of the rollout buffer's `add`."""
-        return {}
+    def _forward(self, observation: FloatArray, **settings: Any) -> Step:
+        """Samples the policy's actions."""
+        import torch
+
+        seen = place(observation, self._device, torch.float32)
+        actions, value, log_prob = self._model.policy(seen, **settings)
+        return Step(observation, actions.cpu().numpy(), value, log_prob, settings)
 
     def ask(self) -> IntArray:
         """Samples the policy under freshly drawn preferences, (batch, knobs)."""
-        import torch
-
         args = self._args
         groups = args.batch // args.group
         drawn = mixed_preferences(self._rng, groups, self._objectives, args.fixed_share)
         self._weights = np.repeat(drawn, args.group, axis=0)
+        self._asked, self._steps = self._sample(self._weights)
+        return self._asked.copy()
+
+    def propose(self, preferences: FloatArray) -> IntArray:
+        """Samples a design for each preference (n, m): (n, knobs)."""
+        return self._sample(preferences)[0]
+
+    def _sample(self, weights: FloatArray) -> tuple[IntArray, list[Step]]:
+        import torch
+
         with self._isolation, torch.no_grad():
             self._model.policy.set_training_mode(False)
-            observation = torch.as_tensor(self._weights, dtype=torch.float32)
-            actions, self._value, self._log_prob = self._model.policy(
-                observation, **self._forward_settings()
-            )
-        self._asked = actions.numpy().astype(np.int64)
-        return self._asked.copy()
+            designs, steps = self._rollout(weights)
+        return designs.astype(np.int64), steps
 
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Learns from the batch asked last; an incomplete batch is not learnt from.
@@ -135,23 +174,25 @@ class PolicyAgent(ABC):
         self._told += len(designs)
         self._asked = None
         if len(designs) == len(asked):
-            self._learn(asked, self._rewards(evaluation))
+            self._learn(self._rewards(evaluation))
 
     def _rewards(self, evaluation: Evaluation) -> FloatArray:
         """Centred ranks of the scalar rewards within each group, (batch,)."""
         rewards = evaluation.scalar(self._weights)
         return centred_ranks(rewards.reshape(-1, self._args.group)).ravel()
 
-    def _learn(self, actions: IntArray, rewards: FloatArray) -> None:
+    def _learn(self, rewards: FloatArray) -> None:
         import torch
 
-        model, ones = self._model, np.ones(len(actions))
+        model, ones = self._model, np.ones(len(rewards))
         model.rollout_buffer.reset()
-        model.rollout_buffer.add(
-            self._weights, actions, rewards, ones, self._value, self._log_prob,
-            **self._buffer_settings(),
-        )  # fmt: skip
-        model.rollout_buffer.compute_returns_and_advantage(torch.zeros(len(actions)), ones)
+        for number, step in enumerate(self._steps):
+            last = number == len(self._steps) - 1
+            model.rollout_buffer.add(
+                step.observation, step.actions, rewards * last, ones * (number == 0), step.value,
+                step.log_prob, **step.settings,
+            )  # fmt: skip
+        model.rollout_buffer.compute_returns_and_advantage(torch.zeros(len(rewards)), ones)
         left = max(0.0, 1.0 - self._told / self._args.horizon)
         # Stable-baselines3 sets this from the budget given to learn(), which we never call.
         model._current_progress_remaining = left
@@ -160,22 +201,43 @@ class PolicyAgent(ABC):
         with self._isolation:
             model.train()
 
+    def state(self) -> Arrays:
+        """Weights, Adam's moments, and how many designs were told."""
+        from dovetail.agents.torch_state import state
 
-def model_settings(problem: DesignProblem, args: PolicyArgs) -> dict[str, Any]:
-    """Arguments that PPO and MaskablePPO have in common: all but the policy class."""
+        policy = self._model.policy
+        return {"told": np.array(self._told), **state(policy, policy.optimizer)}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes the `state` of another agent of the same form; its schedules go on."""
+        from dovetail.agents.torch_state import restore
+
+        self._told = int(arrays["told"])
+        restore(self._model.policy, self._model.policy.optimizer, arrays)
+
+
+def model_settings(env: Any, args: PolicyArgs, device: Any, steps: int = 1) -> dict[str, Any]:
+    """Arguments that PPO and MaskablePPO have in common: all but the policy class.
+
+    Args:
+        env: tells spaces and number of episodes.
+        args: settings.
+        device: of torch.
+        steps: of an episode.
+    """
     rate = args.learning_rate
     return {
-        "env": spaces_only(problem, args.batch),
+        "env": env,
         "learning_rate": lambda left: rate * (0.1 + 0.9 * left),
-        "n_steps": 1,
-        "batch_size": args.batch // args.minibatches,
+        "n_steps": steps,
+        "batch_size": args.batch * steps // args.minibatches,
         "n_epochs": args.epochs,
         "gamma": 1.0,
         "gae_lambda": 1.0,
         "clip_range": args.clip,
         # Ranks within a group have mean 0: the value function has nothing to learn.
         "policy_kwargs": {"net_arch": {"pi": [args.hidden, args.hidden], "vf": []}},
-        "device": "cpu",
+        "device": device,
     }
 
 
@@ -187,13 +249,18 @@ def silence(model: Any) -> Any:
     return model
 
 
-def spaces_only(problem: DesignProblem, count: int) -> Any:
-    """A vector environment that tells its spaces and cannot step: ask and tell do the stepping."""
-    import gymnasium
+def spaces_only(observations: Any, actions: Any, count: int) -> Any:
+    """A vector environment that tells its spaces and cannot step: ask and tell do the stepping.
+
+    Args:
+        observations: a gymnasium space.
+        actions: a gymnasium space.
+        count: environments.
+    """
     from stable_baselines3.common.vec_env import VecEnv
 
     class SpacesOnly(VecEnv):
-        """`count` environments with preferences in and designs out."""
+        """`count` environments."""
 
         def reset(self) -> Any:
             raise NotImplementedError
@@ -219,6 +286,4 @@ def spaces_only(problem: DesignProblem, count: int) -> Any:
         def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
             return [False] * self.num_envs
 
-    preferences = gymnasium.spaces.Box(0.0, 1.0, (len(problem.objectives),), dtype=np.float32)
-    designs = gymnasium.spaces.MultiDiscrete(problem.space.cardinalities)
-    return SpacesOnly(count, preferences, designs)
+    return SpacesOnly(count, observations, actions)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dovetail.agents.base import require
-from dovetail.agents.policy import PolicyAgent, PolicyArgs, model_settings, silence
+from dovetail.agents.policy import PolicyAgent, PolicyArgs, Step, model_settings, spaces_only
+from dovetail.envs.design_env import action_space, observation_space
 from dovetail.envs.problem import DesignProblem
+from dovetail.ir.space import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,6 @@ class PPOAgent(PolicyAgent):
 
     def __init__(self, problem: DesignProblem, seed: int, args: PPOArgs) -> None:
         require("agent 'ppo'", *self.NEEDS)
-        self._problem = problem
         super().__init__(problem, seed, args)
 
     def _make_model(self) -> Any:
@@ -38,5 +39,10 @@ class PPOAgent(PolicyAgent):
 
         from dovetail.agents.distribution import padded
 
-        policy = padded(ActorCriticPolicy)
-        return silence(PPO(policy, **model_settings(self._problem, self._args)))
+        spaces = observation_space(self._problem), action_space(self._problem)
+        env = spaces_only(*spaces, self._args.batch)
+        return PPO(padded(ActorCriticPolicy), **model_settings(env, self._args, self._device))
+
+    def _rollout(self, weights: FloatArray) -> tuple[IntArray, list[Step]]:
+        step = self._forward(weights)
+        return step.actions, [step]

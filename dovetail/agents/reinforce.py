@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dovetail.agents.allowed import Allowed, legal_values
+from dovetail.agents.base import Arrays
 from dovetail.agents.categorical import draw, weighted_counts
 from dovetail.agents.preferences import centred_ranks, mixed_preferences
 from dovetail.agents.settings import check_range
@@ -102,6 +103,19 @@ class ReinforceAgent:
             self._learn(self._allowed.inner(designs), evaluation)
         self._asked = 0
 
+    def propose(self, preferences: FloatArray) -> IntArray:
+        """Samples a design for each preference (n, m): (n, knobs)."""
+        return self._allowed.outer(draw(self._rng, self._policy(preferences), 1)[:, 0])
+
+    def state(self) -> Arrays:
+        """The table of logits with Adam's moments, and how many designs were told."""
+        return {"told": np.array(self._told), **self._adam.state()}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes the `state` of another agent of the same form; its schedules go on."""
+        self._told = int(arrays["told"])
+        self._adam.restore(arrays)
+
     def _policy(self, weights: FloatArray) -> FloatArray:
         """Probabilities (groups, knobs, values) under preferences (groups, m)."""
         logits = np.tensordot(weights, self._adam.values, axes=1)
@@ -145,6 +159,17 @@ class Adam:
         self._mean = np.zeros_like(values)
         self._square = np.zeros_like(values)
         self._step = 0
+
+    def state(self) -> Arrays:
+        """Values, both moments, and the number of steps."""
+        parts: Arrays = {"weight": self.values, "mean": self._mean, "square": self._square}
+        return {**parts, "steps": np.array(self._step)}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes the `state` of another one with values of the same shape."""
+        self.values, self._step = arrays["weight"].astype(np.float64), int(arrays["steps"])
+        self._mean = arrays["mean"].astype(np.float64)
+        self._square = arrays["square"].astype(np.float64)
 
     def ascend(self, gradient: FloatArray, rate: float) -> None:
         """One step along a gradient of the values' shape."""

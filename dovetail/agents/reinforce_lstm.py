@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from dovetail.agents.allowed import Allowed, legal_values
-from dovetail.agents.base import require
+from dovetail.agents.base import Arrays, require
 from dovetail.agents.genetic import GeneticAgent, GeneticArgs
 from dovetail.agents.isolation import Isolation
+from dovetail.agents.policy import MOST_DESIGNS, MOST_UNITS
 from dovetail.agents.preferences import mixed_preferences
 from dovetail.agents.settings import check_range
+from dovetail.devices import check_device, place, torch_device
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray, IntArray
@@ -44,6 +46,7 @@ class ReinforceLSTMArgs:
         entropy: weight of the policy's entropy.
         horizon: designs after which the genetic search takes over; 0 never.
         population: children per ask of the genetic search.
+        device: where torch computes: cpu, cuda, cuda:N, or auto for cuda where there is one.
     """
 
     batch: int = 128
@@ -55,12 +58,14 @@ class ReinforceLSTMArgs:
     entropy: float = 0.02
     horizon: int = 5_000
     population: int = 100
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_range("batch", self.batch, 2)
+        check_range("batch", self.batch, 2, MOST_DESIGNS)
         check_range("group", self.group, 2, self.batch)
         check_range("fixed_share", self.fixed_share, 0, 1)
-        check_range("hidden", self.hidden, 1)
+        check_range("hidden", self.hidden, 1, MOST_UNITS)
+        check_device(self.device)
         check_range("learning_rate", self.learning_rate, 0, above=True)
         check_range("discount", self.discount, 0, 1, above=True)
         check_range("entropy", self.entropy, 0)
@@ -87,9 +92,10 @@ class ReinforceLSTMAgent:
         self._weights: FloatArray = np.zeros((0, self._objectives))
         self._asked: int | None = None
         self._told = 0
+        self._device = torch_device(args.device)
         with self._isolation:
             legal = legal_values(self._allowed.space)
-            self._policy = _policy(legal, self._objectives, args.hidden)
+            self._policy = _policy(legal, self._objectives, args.hidden).to(self._device)
             self._adam = self._optimiser()
 
     def _optimiser(self) -> Any:
@@ -99,8 +105,6 @@ class ReinforceLSTMAgent:
 
     def ask(self) -> IntArray:
         """Samples of the policy (batch, knobs), later children of the best (population, knobs)."""
-        import torch
-
         args = self._args
         self._asked = None
         if args.horizon and self._told >= args.horizon:
@@ -108,10 +112,16 @@ class ReinforceLSTMAgent:
         groups = args.batch // args.group
         drawn = mixed_preferences(self._rng, groups, self._objectives, args.fixed_share)
         self._weights = np.repeat(drawn, args.group, axis=0)
-        with self._isolation, torch.no_grad():
-            designs = self._policy(torch.as_tensor(self._weights, dtype=torch.float32))[0]
         self._asked = args.batch
-        return self._allowed.outer(designs.numpy().astype(np.int64))
+        return self.propose(self._weights)
+
+    def propose(self, preferences: FloatArray) -> IntArray:
+        """Samples the LSTM for each preference (n, m): (n, knobs)."""
+        import torch
+
+        with self._isolation, torch.no_grad():
+            designs = self._policy(place(preferences, self._device, torch.float32))[0]
+        return self._allowed.outer(designs.cpu().numpy().astype(np.int64))
 
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Learns from the batch asked last, unless it is incomplete; the tuner sees everything.
@@ -140,21 +150,37 @@ class ReinforceLSTMAgent:
 
         knobs = designs.shape[1]
         discounts = self._args.discount ** np.arange(knobs - 1, -1, -1)
-        returns = torch.as_tensor(advantages[:, None] * discounts, dtype=torch.float32)
         with self._isolation:
-            weights = torch.as_tensor(self._weights, dtype=torch.float32)
-            _, logs, entropy = self._policy(weights, torch.as_tensor(designs))
+            returns = place(advantages[:, None] * discounts, self._device, torch.float32)
+            weights = place(self._weights, self._device, torch.float32)
+            _, logs, entropy = self._policy(weights, place(designs, self._device))
             loss = -(logs * returns).mean() - self._args.entropy * entropy.mean()
             self._adam.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._policy.parameters(), 1.0)
             self._adam.step()
 
+    def state(self) -> Arrays:
+        """Weights and Adam's moments of the LSTM; the genetic search is no part of the policy."""
+        from dovetail.agents.torch_state import state
+
+        return state(self._policy, self._adam)
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes the `state` of another agent of the same form; `horizon` counts from here."""
+        from dovetail.agents.torch_state import restore
+
+        restore(self._policy, self._adam, arrays)
+
 
 def _policy(legal: Any, objectives: int, hidden: int) -> Any:
     """The network; torch is loaded when an agent is made."""
     import torch
     from torch import Tensor, nn
+
+    def _draw(odds: Tensor) -> Tensor:
+        """A value each, (n, values) -> (n,); chance comes from the CPU whatever the device."""
+        return place(torch.multinomial(odds.cpu(), 1)[:, 0], odds.device)
 
     class Policy(nn.Module):
         """Odds of one knob after the other.
@@ -168,7 +194,8 @@ def _policy(legal: Any, objectives: int, hidden: int) -> Any:
         def __init__(self) -> None:
             super().__init__()
             knobs, values = legal.shape
-            self._shut = torch.as_tensor(np.where(legal, 0.0, -torch.inf), dtype=torch.float32)
+            shut = torch.as_tensor(np.where(legal, 0.0, -torch.inf), dtype=torch.float32)
+            self.register_buffer("_shut", shut, persistent=False)
             self._knobs = nn.Embedding(knobs, hidden)
             # One row per value of each knob, and one for "no knob before".
             self._values = nn.Embedding(knobs * values + 1, hidden)
@@ -189,14 +216,14 @@ def _policy(legal: Any, objectives: int, hidden: int) -> Any:
             knobs, values = self._shut.shape
             wanted = self._preference(weights)
             state = None
-            before = torch.full((len(weights),), knobs * values)
+            before = torch.full((len(weights),), knobs * values, device=weights.device)
             steps: list[tuple[Tensor, Tensor, Tensor]] = []
             for knob in range(knobs):
                 seen = wanted + self._values(before) + self._knobs.weight[knob]
                 state = self._cell(seen, state)
                 logs = torch.log_softmax(state[0] @ self._heads[knob] + self._shut[knob], dim=1)
                 odds = logs.exp()
-                chosen = torch.multinomial(odds, 1)[:, 0] if given is None else given[:, knob]
+                chosen = _draw(odds) if given is None else given[:, knob]
                 entropy = -(odds * logs.clamp(min=-30.0)).sum(dim=1)
                 steps.append((chosen, logs.gather(1, chosen[:, None])[:, 0], entropy))
                 before = knob * values + chosen
