@@ -44,6 +44,7 @@ REGISTRY: dict[str, str] = {
     "random": "dovetail.agents.random_search:RandomAgent",
     "reinforce": "dovetail.agents.reinforce:ReinforceAgent",
     "reinforce_lstm": "dovetail.agents.reinforce_lstm:ReinforceLSTMAgent",
+    "rhnas": "dovetail.agents.rhnas:RHNASAgent",
 }
 """Agents of this package: name -> module:class. Loading a module needs no extra; making may."""
 

@@ -39,6 +39,8 @@ SMALL: dict[str, dict[str, object]] = {
     "bayesian": {"initial": 12, "batch": 2, "iterations": 8, "pool": 32, "samples": 4},
 }
 BUILT_IN = sorted(SMALL)
+PARTICULAR = {"nasaic", "nemo", "rhnas"}
+"""Agents of one kind of problem, with tests of their own; they refuse the toy."""
 
 
 def disturb() -> None:
@@ -68,7 +70,7 @@ def asks(name: str, seed: int, rounds: int, between: Callable[[], None]) -> IntA
 
 
 def test_the_checker_covers_every_agent_of_the_package() -> None:
-    assert sorted(base.REGISTRY) == BUILT_IN
+    assert sorted(base.REGISTRY.keys() - PARTICULAR) == BUILT_IN
     assert set(BUILT_IN) <= set(names())
 
 
