@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.agents.seen import Seen
+from dovetail.envs.fidelity import KNOB
 from dovetail.errors import OutputError, StudyError
 from dovetail.ir.space import IntArray, Knob
 from dovetail.studies import parquet
@@ -46,7 +47,7 @@ class Part:
         records: its evaluations.
         agent: who asked for them; the study's agent if empty.
         draw: number of its settings.
-        fidelity: of the evaluations; the problem's own if empty.
+        fidelity: of the evaluations; what the problem or the design says if empty.
     """
 
     run: str
@@ -69,7 +70,7 @@ def columns(part: Part) -> dict[str, Column]:
         "draw": np.full(count, part.draw, dtype=np.int64),
         "settings": _same(json.dumps(spec.settings), count),
         "seed": np.full(count, spec.seed, dtype=np.int64),
-        "fidelity": _same(part.fidelity or fidelity_of(spec), count),
+        "fidelity": _fidelity(part),
         "evaluation": np.arange(count, dtype=np.int64),
         "batch": records.batches,
         "seconds": records.seconds,
@@ -83,11 +84,6 @@ def columns(part: Part) -> dict[str, Column]:
         **{f"objective.{o.name}": evaluation.objectives[:, i]
            for i, o in enumerate(spec.objectives)},
     }  # fmt: skip
-
-
-def fidelity_of(spec: StudySpec) -> str:
-    """Fidelity that a problem names, else the closed forms that problems evaluate with."""
-    return str(spec.problem.get("fidelity", "estimate"))
 
 
 def merge(studies: Sequence[Path | str], out: Path | str) -> int:
@@ -174,6 +170,17 @@ def _check_alike(first: Part, part: Part) -> None:
                 f"run '{part.run}' is of another problem than '{first.run}' (its {what} "
                 "differs): a data set has one problem"
             )
+
+
+def _fidelity(part: Part) -> Category:
+    """Of each evaluation: a knob of problems that have several, else the part's."""
+    space = part.spec.space
+    if KNOB in space.names and not part.fidelity:
+        place = space.names.index(KNOB)
+        values = tuple(str(value) for value in space.knobs[place].values)
+        return Category(part.records.designs[:, place], values)
+    own = str(part.spec.problem.get("fidelity", "estimate"))
+    return _same(part.fidelity or own, len(part.records))
 
 
 def _same(text: str, count: int) -> Category:

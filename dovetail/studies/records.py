@@ -56,10 +56,15 @@ class Records:
 
 def take(evaluation: Evaluation, start: int, stop: int) -> Evaluation:
     """Rows `start` to `stop` - 1 of an evaluation."""
+    return pick(evaluation, slice(start, stop))
+
+
+def pick(evaluation: Evaluation, rows: IntArray | slice) -> Evaluation:
+    """Some rows of an evaluation."""
     return Evaluation(
-        {name: values[start:stop] for name, values in evaluation.metrics.items()},
-        evaluation.objectives[start:stop],
-        evaluation.violation[start:stop],
+        {name: values[rows] for name, values in evaluation.metrics.items()},
+        evaluation.objectives[rows],
+        evaluation.violation[rows],
     )
 
 

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import html
-import json
-import math
-from collections.abc import Mapping
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
-from string import Template
 
-import numpy as np
-
-from dovetail.errors import MissingExtraError
-from dovetail.studies.files import write_text
+from dovetail.studies.pages import asset, scripts, write_page
 from dovetail.studies.report_data import Explain, payload
 from dovetail.studies.store import StudyStore
 
@@ -39,36 +29,9 @@ def write_report(
         with StudyStore.open(study, read_only=True) as store:
             write_report(store, out_path, explain)
         return
-    if find_spec("plotly") is None:
-        raise MissingExtraError("the HTML report", "report", "plotly")
-    from plotly.offline import get_plotlyjs
-
-    page = Template(_asset("report.html")).substitute(
-        title=html.escape(study.spec.name),
-        style=_asset("report.css"),
-        script=_asset("report.js") + _asset("charts.js").removeprefix('"use strict";\n'),
-        plotly=get_plotlyjs(),
-        data=_embedded(payload(study, explain)),
-    )
-    write_text(out_path, page)
-
-
-def _asset(name: str) -> str:
-    return files("dovetail.studies").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _embedded(data: object) -> str:
-    """JSON that cannot end the script element it stands in, whatever names it holds."""
-    text = json.dumps(_finite(data), separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _finite(data: object) -> object:
-    """Plain values; null for numbers that JSON does not have."""
-    if isinstance(data, Mapping):
-        return {str(key): _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    if isinstance(data, np.generic):
-        data = data.item()
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+    texts = {
+        "title": study.spec.name,
+        "style": asset("report.css"),
+        "script": scripts("common.js", "report.js", "charts.js"),
+    }
+    write_page(out_path, "report.html", texts, payload(study, explain))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dovetail.errors import MissingExtraError, OutputError, StudyError
 from dovetail.ir.report import OperatorReport, Report
-from dovetail.studies import report as report_module
+from dovetail.studies import pages
 from dovetail.studies.front import convergence, spread
 from dovetail.studies.report import write_report
 from dovetail.studies.report_data import OPERATORS, compact, label
@@ -92,7 +92,7 @@ def test_the_report_is_one_self_contained_file(page: Page, study: Path) -> None:
     assert page.tags.count("script") == 3
     assert "img" not in page.tags, "names cannot inject elements"
     assert study.with_name("report.html").stat().st_size < 8e6
-    style = (Path(report_module.__file__).parent / "assets" / "report.css").read_text()
+    style = (Path(pages.__file__).parent / "assets" / "report.css").read_text()
     assert not re.search(r"url\(|@import", style)
 
 
@@ -144,7 +144,7 @@ def test_errors_of_the_report(study: Path, tmp_path: Path, monkeypatch: Any) -> 
         write_report(study, tmp_path / "file" / "r.html")
     with pytest.raises(OutputError, match="cannot write"):
         write_report(study, tmp_path)
-    monkeypatch.setattr(report_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(pages, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="report"):
         write_report(study, tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()

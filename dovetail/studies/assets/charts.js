@@ -6,11 +6,6 @@ const COLOURS = {
   mac: "#3f7de0", vector: "#45b0a1", input_sram: "#f0c15a", weight_sram: "#e08f35",
   output_sram: "#b7a13d", dram: "#e0565b", leakage: "#98a2b3", static: "#98a2b3",
 };
-const CYCLE = ["#3f7de0", "#e3a12f", "#45b0a1", "#e0565b", "#9a76d6", "#b7a13d", "#d977ad", "#6b7f99"];
-const CONFIG = {
-  displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
-};
 // Dark to light, yet legible on both a white and a black page.
 const RAMP = [[91, 76, 196], [47, 126, 193], [38, 166, 154], [124, 200, 92], [244, 209, 63]];
 const RAMP_SCALE = RAMP.map((c, i) => [i / (RAMP.length - 1), `rgb(${c.join(",")})`]);
@@ -28,27 +23,6 @@ function ramp(t) {
   const i = Math.min(Math.floor(at), RAMP.length - 2);
   const mix = RAMP[i].map((a, c) => Math.round(a + (at - i) * (RAMP[i + 1][c] - a)));
   return `rgb(${mix.join(",")})`;
-}
-
-const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-
-function axis(text, extra) {
-  return {
-    title: { text, font: { size: 13 }, standoff: 8 }, gridcolor: css("--grid"), linecolor: css("--line"),
-    zerolinecolor: css("--line"), tickfont: { size: 12 }, automargin: true, ...extra,
-  };
-}
-
-function layout(extra) {
-  return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", color: css("--text"), size: 13 },
-    margin: { l: 60, r: 12, t: 12, b: 44 }, hovermode: "closest",
-    hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--text") }, align: "left" },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 12 }, traceorder: "normal", itemsizing: "constant" },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--muted"), activecolor: css("--accent") },
-    ...extra,
-  };
 }
 
 // A logarithmic axis where values span enough to be worth one, with sparse 1-2-5 ticks.

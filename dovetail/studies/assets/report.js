@@ -1,45 +1,11 @@
 "use strict";
 // Reads the study, holds which design is selected, and fills everything that is not a chart.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
 const FRONT = DATA.front;
 const METRICS = Object.fromEntries(DATA.metrics.map((m) => [m.key, m]));
 const KEYS = DATA.metrics.map((m) => m.key);
 const INDEX = new Map(FRONT.rows.map((row, i) => [row, i]));
 const state = { row: null, sort: KEYS[0], descending: false, quantity: "cycles" };
-
-const byId = (id) => document.getElementById(id);
-
-function make(tag, text, className) {
-  const element = document.createElement(tag);
-  if (text !== undefined) element.textContent = text;
-  if (className) element.className = className;
-  return element;
-}
-
-// Numbers: four significant digits, thousands set apart.
-function fmt(value, digits = 4) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e7 || size < 1e-3) return value.toExponential(2).replace("e+", "e");
-  return Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 8 });
-}
-
-// Counts with a prefix: 1.23 M.
-function si(value, unit = "") {
-  const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
-  for (const [step, prefix] of steps)
-    if (Math.abs(value) >= step) return `${fmt(value / step, 3)} ${prefix}${unit}`;
-  return unit ? `${fmt(value, 3)} ${unit}` : fmt(value, 3);
-}
-
-function duration(seconds) {
-  if (seconds < 1) return `${fmt(seconds * 1e3, 3)} ms`;
-  if (seconds < 120) return `${fmt(seconds, 3)} s`;
-  if (seconds < 7200) return `${fmt(seconds / 60, 3)} min`;
-  return `${fmt(seconds / 3600, 3)} h`;
-}
 
 function energy(pj) {
   const steps = [[1e12, "J"], [1e9, "mJ"], [1e6, "µJ"], [1e3, "nJ"]];
@@ -54,7 +20,6 @@ const scaled = (key, value) => value === null || value === undefined ? null : va
 const valueOf = (points, key) => points.metrics[key].map((v) => scaled(key, v));
 const withUnit = (key, value) => METRICS[key].unit ? `${fmt(scaled(key, value))} ${METRICS[key].unit}` : fmt(scaled(key, value));
 const knobValue = (k, design) => DATA.knobs[k].values[design[k]];
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function interval(key, i) {
   const at = (end) => FRONT.metrics[`${key}_${end}`][i];
@@ -73,14 +38,6 @@ function figures(i) {
     const note = range && `${fmt(scaled(key, range[0]))} – ${fmt(scaled(key, range[1]))}`;
     return [METRICS[key].label, withUnit(key, value), note];
   });
-}
-
-function tile(parent, value, name, note) {
-  const box = make("div", undefined, "tile");
-  const number = make("b", value);
-  if (note) number.append(" ", make("i", note));
-  box.append(number, make("span", name));
-  parent.append(box);
 }
 
 function fillHeader() {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import active_children
 from pathlib import Path
 
 from dovetail.envs.problem import DesignProblem
@@ -57,6 +58,7 @@ def execute(
     """
     if not 1 <= workers <= MOST:
         raise ProblemError(f"{workers} workers: must be within 1 to {MOST}")
+    others = set(active_children())
     with _one_thread():
         pool = process_pool(min(workers, len(runs)), _start, pack(problem))
         try:
@@ -69,6 +71,11 @@ def execute(
             raise StudyError(
                 "a worker process died, perhaps for want of memory: use fewer workers and --resume"
             ) from error
+        except BaseException:
+            # A run in flight may take minutes; its study holds every batch that it has made.
+            for worker in set(active_children()) - others:
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -62,8 +62,8 @@ class Axes:
 
 def checkpoints(limits: Limits) -> tuple[list[int], list[float]]:
     """Evaluations and seconds of the tables: a hundredth, a tenth and all of the limits."""
-    counts = {max(1, limits.evaluations // part) for part in (100, 10, 1)}
-    return sorted(counts), [limits.seconds / part for part in (100, 10, 1)]
+    counts = [limits.evaluations // part for part in (100, 10) if limits.evaluations // part >= 10]
+    return [*counts, limits.evaluations], [limits.seconds / part for part in (100, 10, 1)]
 
 
 def trace(records: Records, spec: StudySpec, axes: Axes) -> Trace:
