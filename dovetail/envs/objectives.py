@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dovetail.envs.derived import completed, derived_metrics, offered
 from dovetail.envs.problem import DesignProblem, Evaluation, Objective
 from dovetail.errors import ProblemError, UnknownNameError
 from dovetail.ir.space import FloatArray
@@ -22,11 +23,15 @@ MINIMISED: dict[str, tuple[str, float, float]] = {
     "interval_ms": ("log", 1.0, 1.0),
     "device_share": ("log", 1.0, 1.0),
     "socket_ms": ("log", 1.0, 1.0),
+    "perturbation": ("log", 1.0, 0.0),
+    "size_mb": ("log", 1.0, 0.0),
+    "gbops": ("log", 1.0, 0.0),
 }
 """Scale, default reference and hypervolume corner of each metric that can be an objective.
 
 Costs count in decades against the problem's own base design, cornered at ten times its cost;
-`error`, the fraction of held-out samples classified wrong, in tenths, cornered at 0.3.
+`error`, the fraction of held-out samples classified wrong, in tenths, cornered at 0.3; size and bit
+operations of mixed precision against 32 bits, which is their corner.
 """
 
 CONSTRAINED = (*MINIMISED, "utilization")
@@ -86,17 +91,28 @@ def parse_objectives(
     listed = _strings("objectives", names)
     if not listed:
         raise ProblemError(f"no objectives: name at least one of {', '.join(available)}")
+    known = [*(n for n in available if n in MINIMISED), *offered(available)]
     objectives = []
     for name in listed:
         if name == "utilization":
             raise ProblemError("objective 'utilization': objectives are minimised; constrain it")
-        if name not in MINIMISED or name not in available:
-            raise UnknownNameError("objective", name, (n for n in available if n in MINIMISED))
+        if name not in known:
+            raise UnknownNameError("objective", name, known)
         if listed.count(name) > 1:
             raise ProblemError(f"objective '{name}' appears twice: name it once")
-        scale, default, _ = MINIMISED[name]
-        objectives.append(Objective(name, scale, (references or {}).get(name, default)))
+        objectives.append(_objective(name, references or {}))
     return tuple(objectives)
+
+
+def _objective(name: str, references: Mapping[str, float]) -> Objective:
+    if name in MINIMISED:
+        scale, default, _ = MINIMISED[name]
+        return Objective(name, scale, references.get(name, default))
+    metric = derived_metrics()[name]
+    if not set(metric.of) <= references.keys():
+        return Objective(name, metric.scale, metric.reference)
+    base = {part: np.array([references[part]]) for part in metric.of}
+    return Objective(name, metric.scale, float(f"{metric.values(base)[0]:.6g}"))
 
 
 def parse_constraints(
@@ -108,7 +124,8 @@ def parse_constraints(
         ProblemError: if a text is no constraint or its limit is not a finite number > 0.
         UnknownNameError: if the problem has no such metric.
     """
-    return tuple(_constraint(text, available) for text in _strings("constraints", texts))
+    known = (*available, *offered(available))
+    return tuple(_constraint(text, known) for text in _strings("constraints", texts))
 
 
 def _constraint(text: str, available: Sequence[str]) -> Constraint:
@@ -136,7 +153,11 @@ def _strings(what: str, texts: object) -> list[str]:
 
 def reference_point(objectives: Sequence[Objective]) -> FloatArray:
     """Corner (m,) of the hypervolume in normalised objectives."""
-    return np.array([MINIMISED[objective.name][2] for objective in objectives])
+    return np.array([_corner(objective.name) for objective in objectives])
+
+
+def _corner(name: str) -> float:
+    return MINIMISED[name][2] if name in MINIMISED else derived_metrics()[name].corner
 
 
 def assess(
@@ -148,11 +169,13 @@ def assess(
     """Evaluation of n designs.
 
     Args:
-        metrics: by name, each (n,), NaN where a law is broken.
+        metrics: by name, each (n,), NaN where a law is broken; derived ones are added.
         law_violation: (n,) relative excess over laws, 0 where lawful.
         objectives: what is minimised.
         constraints: what is bounded.
     """
+    asked = [*(o.name for o in objectives), *(c.metric for c in constraints)]
+    metrics = completed(metrics, asked)
     columns = [objective.normalise(metrics[objective.name]) for objective in objectives]
     violation = law_violation + sum(c.excess(metrics[c.metric]) for c in constraints)
     return Evaluation(metrics, np.stack(columns, axis=1), violation)
