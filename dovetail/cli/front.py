@@ -77,7 +77,7 @@ def front_columns(problem: DesignProblem, result: StudyResult) -> list[Column]:
     shown = spread(result.objectives, ROWS)
     shown = shown[np.argsort(result.objectives[shown, 0], kind="stable")]
     metrics = problem.evaluate(result.designs[shown]).metrics
-    columns = [_metric(objective.name, metrics) for objective in problem.objectives]
+    columns = [metric_column(objective.name, metrics) for objective in problem.objectives]
     return columns + knob_columns([problem.space.decode(d) for d in result.designs[shown]])
 
 
@@ -109,7 +109,8 @@ def _table(columns: Sequence[Column]) -> Table:
     return table
 
 
-def _metric(name: str, metrics: Mapping[str, FloatArray]) -> Column:
+def metric_column(name: str, metrics: Mapping[str, FloatArray]) -> Column:
+    """A metric of designs by name, in a unit that reads well; errors with their intervals."""
     values = metrics[name]
     if name == "error":
         return _error(values, metrics)

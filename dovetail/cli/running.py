@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from dovetail.agents.base import check_installed, make_agent, resolve_settings
+from dovetail.agents.base import Agent, check_installed, resolve_settings
+from dovetail.agents.policy_file import PolicyFile, check_trained, save_policy
 from dovetail.cli.front import ROWS, front_columns, tables
 from dovetail.cli.output import console, show
+from dovetail.devices import torch_device
 from dovetail.envs.objectives import constraints_of
 from dovetail.envs.problem import DesignProblem
 from dovetail.envs.registry import make_problem
 from dovetail.errors import MissingExtraError, StudyError
 from dovetail.studies.executor import Executor, check_workers, executor_for
+from dovetail.studies.policies import agent_of
 from dovetail.studies.progress import ProgressBar
 from dovetail.studies.records import Records
 from dovetail.studies.runner import Status, StudyResult, open_study, run_study
@@ -46,6 +49,7 @@ class Search:
         settings: of the agent, by name.
         budget: evaluations.
         seed: of the agent.
+        policy: what the agent begins from; None for an untrained one.
     """
 
     problem: Mapping[str, object]
@@ -53,6 +57,7 @@ class Search:
     settings: Mapping[str, object]
     budget: int
     seed: int
+    policy: PolicyFile | None = None
 
 
 def stored_spec(path: str, *, resume: bool) -> StudySpec | None:
@@ -72,7 +77,12 @@ def stored_spec(path: str, *, resume: bool) -> StudySpec | None:
 
 
 def run(
-    search: Search, path: str, *, workers: str = "1", scalars: str | None = None
+    search: Search,
+    path: str,
+    *,
+    workers: str = "1",
+    scalars: str | None = None,
+    save: str | None = None,
 ) -> DesignProblem:
     """Begins or resumes a study, prints its front, and returns its problem.
 
@@ -81,6 +91,7 @@ def run(
         path: the study file.
         workers: who evaluates, see `check_workers`.
         scalars: folder of TensorBoard's event files; None for none.
+        save: file for the agent's policy at the end, however it comes; None for none.
 
     Raises:
         typer.Exit: if the user interrupted the search; the study holds what was evaluated.
@@ -91,11 +102,22 @@ def run(
         check_tensorboard()
     settings = resolve_settings(search.agent, search.settings)
     check_installed(search.agent)
+    if save is not None:
+        check_trained(search.agent)
+    if "device" in settings:
+        torch_device(str(settings["device"]))
     problem = prepare_problem(search.problem)
-    spec = StudySpec.of(problem, search.agent, settings, search.seed, search.budget)
+    file = search.policy
+    begun = None if file is None else (str(file.path), file.sha256)
+    spec = StudySpec.of(problem, search.agent, settings, search.seed, search.budget, begun)
+    # Of `spec`, not of the store: the policy's file may lie elsewhere since the study began.
+    agent = agent_of(spec, problem)
     with open_study(path, spec, resume=True) as store, executor_for(problem, workers) as executor:
-        result = _run(problem, store, search.budget, executor, scalars)
+        result = _run(problem, store, search.budget, executor, scalars, agent)
         print_result(problem, result, search.agent)
+        if save is not None:
+            save_policy(save, agent, search.agent, settings, problem)
+            print(f"policy: {save}")
         if result.evaluations and not result.feasible:
             print_reasons(problem, store.records())
     if result.interrupted:
@@ -109,6 +131,7 @@ def _run(
     budget: int,
     executor: Executor,
     scalars: str | None,
+    agent: Agent,
 ) -> StudyResult:
     with ExitStack() as stack:
         watchers: list[Callable[[Status], None]] = []
@@ -124,16 +147,11 @@ def _run(
         return run_study(
             problem,
             store,
-            make=_maker(store),
+            make=lambda _problem, _seed: agent,
             budget=budget,
             executor=executor,
             progress=progress,
         )
-
-
-def _maker(store: StudyStore) -> Any:
-    spec = store.spec
-    return lambda problem, seed: make_agent(spec.agent, problem, seed, spec.settings)
 
 
 def prepare_problem(spec: Mapping[str, object]) -> DesignProblem:

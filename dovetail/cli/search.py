@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,10 @@ from dovetail.cli.problem_options import (
     problem_spec,
 )
 from dovetail.errors import OutputError
+
+if TYPE_CHECKING:
+    from dovetail.agents.policy_file import PolicyFile
+    from dovetail.studies.spec import StudySpec
 
 AGENT, BUDGET, SEED = "nsga2", 2000, 0
 """What a new study takes where nothing is given."""
@@ -62,6 +66,7 @@ EXAMPLES = examples(
     "dovetail search --agent ppo --objective error --objective energy_mj",
     "dovetail search --env accelerator --network resnet18 --study r18.db",
     "dovetail search --study r18.db --resume --budget 20000",
+    "dovetail search --env accelerator --agent reinforce --save-policy r18.safetensors",
 )
 
 BudgetOption = Annotated[int, typer.Option(metavar="N", help="Designs to evaluate.", min=1)]
@@ -129,6 +134,28 @@ def search_command(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F", help="Begin from a trained policy; its agent and settings are taken."
+        ),
+    ] = None,
+    save_policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F",
+            help="Write what the agent has learnt there (.safetensors), at the end or on Ctrl-C.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where an agent of torch computes: cpu, cuda, cuda:N or auto.",
+            show_default="cpu",
+        ),
+    ] = None,
     env: EnvOption = None,
     objective: ObjectiveOption = None,
     constraint: ConstraintOption = None,
@@ -149,10 +176,12 @@ def search_command(
     """
     from dovetail.cli.running import Search, check_report, run, stored_spec, write_study_report
 
-    check_outputs({"--study": study, "--report": report})
+    outputs = {"--study": study, "--report": report, "--save-policy": save_policy}
+    check_outputs(outputs, inputs=[] if policy is None else [policy])
     if report is not None:
         check_report()
     before = stored_spec(study, resume=resume)
+    trained = _policy(policy, before)
     spec = problem_spec(
         env or (str(before.problem["problem"]) if before else ENV),
         {"network": network, "dataset": dataset, "epochs": epochs, "table": table},
@@ -161,18 +190,25 @@ def search_command(
         constraint,
     )
     settings = assignments(setting, "--agent-set")
+    placed = {} if device is None else {"device": device}
     if before is None:
-        search = Search(spec, agent or AGENT, settings, _or(budget, BUDGET), _or(seed, SEED))
+        if trained and agent in (None, trained.agent):
+            agent, settings = trained.agent, {**trained.settings, **settings}
+        settings = {**settings, **placed}
+        chosen = agent or AGENT
+        search = Search(spec, chosen, settings, _or(budget, BUDGET), _or(seed, SEED), trained)
     else:
         kept = before.settings if agent in (None, before.agent) and not settings else settings
+        kept = {**kept, **placed}
         search = Search(
             {**before.problem, **spec} if spec["problem"] == before.problem["problem"] else spec,
             agent or before.agent,
             kept,
             _or(budget, before.budget),
             _or(seed, before.seed),
+            trained,
         )
-    problem = run(search, study, workers=workers, scalars=tensorboard)
+    problem = run(search, study, workers=workers, scalars=tensorboard, save=save_policy)
     if report is not None:
         write_study_report(study, report, problem)
 
@@ -205,6 +241,15 @@ def demo_command(
     write_study_report(study, report, problem)
     if not build_winner(study, folder / "winner", problem):
         raise typer.Exit(1)
+
+
+def _policy(path: str | None, before: StudySpec | None) -> PolicyFile | None:
+    """The policy that a search begins from: the one given, else the one that its study names."""
+    from dovetail.agents.policy_file import read_policy
+
+    if path is None and before is not None and before.policy is not None:
+        path = before.policy[0]
+    return None if path is None else read_policy(path)
 
 
 def _or(value: Any, default: Any) -> Any:

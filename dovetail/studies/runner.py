@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dovetail.agents.base import Agent, make_agent
+from dovetail.agents.base import Agent
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import ProblemError, StudyError
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.studies.executor import Executor, InlineExecutor
+from dovetail.studies.policies import agent_of
 from dovetail.studies.records import Records, checked, join
 from dovetail.studies.spec import StudySpec, check_budget
 from dovetail.studies.store import StudyStore
@@ -161,7 +162,7 @@ def run_study(
     if budget != spec.budget:
         store.set_budget(budget)
     status = _status(spec, budget)
-    make = make or (lambda made_for, seed: make_agent(spec.agent, made_for, seed, spec.settings))
+    make = make or (lambda made_for, _: agent_of(spec, made_for))
     loop = _Loop(problem, store, status, executor or InlineExecutor(problem), progress)
     try:
         loop.run(make(problem, spec.seed))

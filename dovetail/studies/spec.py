@@ -15,6 +15,9 @@ from dovetail.ir.space import FloatArray, Knob, Space
 
 MISSING = "(absent)"
 
+POLICY = ("policy", "policy_sha256")
+"""Fields of a study that began from a trained policy."""
+
 MAX_BUDGET = 10**9
 """Evaluations of one study; its file would hold 200 GB."""
 
@@ -33,6 +36,7 @@ class StudySpec:
         space: knobs of the designs.
         objectives: the m objectives.
         reference_point: corner of the hypervolume, m normalised values.
+        policy: file that the agent begins from and its SHA-256; None for an untrained agent.
     """
 
     problem: dict[str, Any]
@@ -44,6 +48,7 @@ class StudySpec:
     space: Space
     objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
+    policy: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
@@ -58,6 +63,7 @@ class StudySpec:
         settings: Mapping[str, object],
         seed: int,
         budget: int,
+        policy: tuple[str, str] | None = None,
     ) -> StudySpec:
         """Describes a study of `problem`.
 
@@ -67,6 +73,7 @@ class StudySpec:
             settings: the agent's settings, JSON-able.
             seed: seed of the agent, >= 0.
             budget: evaluations, >= 1.
+            policy: file and SHA-256 of the policy that the agent begins from.
 
         Raises:
             ProblemError: if the budget or seed is out of range, or a setting is not JSON-able.
@@ -81,6 +88,7 @@ class StudySpec:
             space=problem.space,
             objectives=tuple(problem.objectives),
             reference_point=tuple(float(value) for value in problem.reference_point),
+            policy=policy,
         )
 
     @property
@@ -104,6 +112,7 @@ class StudySpec:
             "knobs": [[k.name, list(k.values), k.ordered] for k in self.space.knobs],
             "objectives": [[o.name, o.scale, o.reference] for o in self.objectives],
             "reference_point": list(self.reference_point),
+            **(dict(zip(POLICY, self.policy, strict=True)) if self.policy else {}),
         }
 
     @classmethod
@@ -125,6 +134,7 @@ class StudySpec:
                 space=Space(knobs),
                 objectives=tuple(Objective(n, s, float(r)) for n, s, r in data["objectives"]),
                 reference_point=tuple(float(value) for value in data["reference_point"]),
+                policy=(str(data[POLICY[0]]), str(data[POLICY[1]])) if POLICY[0] in data else None,
             )
         except (KeyError, TypeError, ValueError, ProblemError) as error:
             raise StudyError(f"the study's specification is malformed: {error!r}") from error
