@@ -34,6 +34,7 @@ REGISTRY: dict[str, str] = {
     "annealing": "dovetail.agents.annealing:AnnealingAgent",
     "ant_colony": "dovetail.agents.ant_colony:AntColonyAgent",
     "bayesian": "dovetail.agents.bayesian:BayesianAgent",
+    "bayesian_mf": "dovetail.agents.bayesian_mf:BayesianMFAgent",
     "cem": "dovetail.agents.cem:CEMAgent",
     "genetic": "dovetail.agents.genetic:GeneticAgent",
     "maskable_ppo": "dovetail.agents.maskable_ppo:MaskablePPOAgent",

@@ -1,17 +1,25 @@
 """Bayesian optimisation: a few hundred designs, each chosen with much thought.
 
-Gaussian processes model every objective and the violation. A pool of new designs, improved by
-local search, is ranked by expected hypervolume improvement; BoTorch's qLogNEHVI picks the batch
-from the best of them, one by one, each knowing those before. All candidates are designs of the
-grid, so nothing is rounded. Costs seconds per batch: for evaluations that cost as much.
+Gaussian processes model every objective, every constraint and the laws. A pool of new designs,
+improved by local search, is ranked by expected hypervolume improvement; BoTorch's qLogNEHVI picks
+the batch from the best of them, one by one, each knowing those before. All candidates are designs
+of the grid, so nothing is rounded. Costs tenths of a second per batch: for evaluations that cost as
+much. Each fit begins where the one before ended.
+
+It may be asked again before it is told: designs asked and not told yet are pending, and it asks for
+what they will probably leave to gain. They may be told in any order and parts.
 
 References:
-    See `dovetail.agents.surrogate`.
+    See `dovetail.agents.surrogate`; Ginsbourger, Le Riche and Carraro, "Kriging is Well-Suited to
+    Parallelize Optimization", 2010 (pending designs believed to turn out as expected); Gelbart,
+    Snoek and Adams, "Bayesian Optimization with Unknown Constraints", UAI 2014 (no feasible design
+    known: the odds of one are sought).
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,17 +27,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail.agents.base import require
+from dovetail.agents.candidates import Candidates
 from dovetail.agents.encoding import UnitEncoding
 from dovetail.agents.isolation import Isolation
 from dovetail.agents.seen import Seen
 from dovetail.agents.settings import check_range
-from dovetail.agents.variation import Variation, fresh_rows
+from dovetail.agents.variation import fresh_rows
+from dovetail.envs.objectives import by_constraint, constraints_of
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.ir.pareto import non_dominated
-from dovetail.ir.space import BoolArray, FloatArray, IntArray
+from dovetail.ir.space import BoolArray, FloatArray, IntArray, Space
 
 if TYPE_CHECKING:
-    from dovetail.agents.surrogate import Surrogate
+    from dovetail.agents.surrogate import Hyperparameters, Surrogate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +48,10 @@ class BayesianArgs:
 
     Attributes:
         initial: designs of the first ask, spread by a scrambled Sobol sequence.
-        batch: designs per later ask.
+        batch: designs per later ask, chosen together.
         points: most designs that the models are fitted to; the front, then the latest.
-        iterations: most steps of each model's fit.
+        iterations: most steps of each model's first fit.
+        refits: most steps of its later fits, which begin where the one before ended.
         pool: candidates per round of local search.
         rounds: rounds of local search.
         shortlist: candidates among which qLogNEHVI picks.
@@ -52,6 +63,7 @@ class BayesianArgs:
     batch: int = 4
     points: int = 200
     iterations: int = 50
+    refits: int = 10
     pool: int = 512
     rounds: int = 3
     shortlist: int = 16
@@ -63,6 +75,7 @@ class BayesianArgs:
         check_range("batch", self.batch, 1, self.shortlist)
         check_range("points", self.points, 4)
         check_range("iterations", self.iterations, 1)
+        check_range("refits", self.refits, 1)
         check_range("pool", self.pool, 8)
         check_range("rounds", self.rounds, 1)
         check_range("shortlist", self.shortlist, 1, self.pool)
@@ -77,77 +90,90 @@ class BayesianAgent:
     NEEDS = ("bo", "torch", "gpytorch", "botorch")
 
     def __init__(self, problem: DesignProblem, seed: int, args: BayesianArgs) -> None:
-        require("agent 'bayesian'", *self.NEEDS)
-        with warnings.catch_warnings():
-            # GPyTorch's dependencies use what torch deprecates.
-            warnings.simplefilter("ignore")
-            import_module("dovetail.agents.surrogate")
+        load_surrogate("agent 'bayesian'")
         self._args = args
         self._space = problem.space
+        self._constraints = constraints_of(problem)
         self._reference = np.asarray(problem.reference_point, dtype=np.float64)
         self._encoding = UnitEncoding(problem.space)
         self._rng = np.random.default_rng(seed)
         self._isolation = Isolation(seed)
-        self._variation = Variation(problem.space, mutated_knobs=1.5, spread=0.15)
-        self._sobol = self._make_sobol(seed)
+        self._candidates = Candidates(
+            problem.space, self._rng, args.pool, args.rounds, args.shortlist
+        )
+        self._sobol = make_sobol(problem.space, seed)
         self._seen = Seen(problem.space)
-        self._designs: IntArray = np.zeros((0, len(problem.space.knobs)), dtype=np.int64)
-        self._objectives: FloatArray = np.zeros((0, len(problem.objectives)))
-        self._violation: FloatArray = np.zeros(0)
+        self._hyperparameters: dict[str, Hyperparameters] = {}
+        knobs, m, c = len(problem.space.knobs), len(problem.objectives), len(self._constraints)
+        self._pending: IntArray = np.zeros((0, knobs), dtype=np.int64)
+        self._designs: IntArray = np.zeros((0, knobs), dtype=np.int64)
+        self._objectives: FloatArray = np.zeros((0, m))
+        self._excess: FloatArray = np.zeros((0, c))
+        self._laws: FloatArray = np.zeros(0)
 
     def ask(self) -> IntArray:
         """Initial designs, then the batch of greatest expected improvement, (n, knobs)."""
         if len(self._designs) < 2:
-            return fresh_rows(self._spread, self._args.initial, self._seen)
-        with self._isolation, warnings.catch_warnings():
-            # The linear algebra warns whenever it adds jitter to a covariance.
-            warnings.simplefilter("ignore")
-            return self._propose()
+            count = self._args.batch if len(self._pending) else self._args.initial
+            asked = fresh_rows(self._spread, count, self._seen)
+        else:
+            with self._isolation, warnings.catch_warnings():
+                # The linear algebra warns whenever it adds jitter to a covariance.
+                warnings.simplefilter("ignore")
+                asked = self._propose()
+        self._seen.add(asked)
+        self._pending = np.concatenate([self._pending, asked])
+        return asked
 
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Adds designs, asked or not, to what the models learn from."""
+        told = np.isin(self._seen.keys(self._pending), self._seen.keys(designs))
+        self._pending = self._pending[~told]
         self._seen.add(designs)
+        laws, excess = by_constraint(evaluation, self._constraints)
         self._designs = np.concatenate([self._designs, designs])
         self._objectives = np.concatenate([self._objectives, evaluation.objectives])
-        self._violation = np.concatenate([self._violation, evaluation.violation])
-
-    def _make_sobol(self, seed: int) -> Any:
-        from torch.quasirandom import SobolEngine
-
-        return SobolEngine(len(self._space.knobs), scramble=True, seed=seed)
+        self._excess = np.concatenate([self._excess, excess])
+        self._laws = np.concatenate([self._laws, laws])
 
     def _spread(self, count: int) -> IntArray:
         points = self._sobol.draw(count).numpy().astype(np.float64)
         return (points * self._space.cardinalities).astype(np.int64)
 
+    def _feasible(self) -> BoolArray:
+        # An excess is NaN only where a law is broken.
+        return (self._laws <= 0) & ~(self._excess > 0).any(axis=1)
+
     def _front(self) -> BoolArray:
         """(told,) designs on the feasible front that lie below the reference, or all of it."""
-        feasible = self._violation <= 0
-        front = non_dominated(np.where(feasible[:, None], self._objectives, np.nan))
+        front = non_dominated(np.where(self._feasible()[:, None], self._objectives, np.nan))
         inside = front & (self._objectives < self._reference).all(axis=1)
         return inside if inside.any() else front
 
     def _propose(self) -> IntArray:
+        surrogate, front = self._fitted(), self._front()
+        score = self._score(surrogate, front)
+        pool, _ = self._candidates.best(score, self._parents(front), self._seen)
+        # Without a front there is nothing to improve: the scores alone decide.
+        if not (front.any() and surrogate.objectives):
+            return pool[: self._args.batch]
+        return self._pick(surrogate, front, pool[: self._args.shortlist])
+
+    def _fitted(self) -> Surrogate:
         from dovetail.agents.surrogate import Surrogate
 
         rows = self._informative()
         surrogate = Surrogate(
             self._encoding.encode(self._designs[rows]),
             self._objectives[rows],
-            self._violation[rows],
+            self._excess[rows],
+            self._laws[rows],
             self._args.iterations,
+            self._args.refits,
+            self._hyperparameters,
         )
-        front = self._front()
-        score = _Score(surrogate, self._objectives[front], self._reference, self._draws())
-        pool, scores = self._search(score)
-        order = np.argsort(-scores, kind="stable")
-        # With one objective there is no hypervolume: the score is the expected improvement.
-        if not (front.any() and len(surrogate.objectives) > 1):
-            return pool[order[: self._args.batch]]
-        return self._pick(surrogate, front, pool[order[: self._args.shortlist]])
-
-    def _draws(self) -> FloatArray:
-        return self._rng.standard_normal((self._args.samples, len(self._reference)))
+        self._hyperparameters |= surrogate.hyperparameters
+        return surrogate
 
     def _informative(self) -> IntArray:
         """Rows to fit to: the latest of the front, then the latest others, ascending."""
@@ -155,37 +181,33 @@ class BayesianAgent:
         latest_last = np.lexsort((np.arange(told), self._front()))
         return np.sort(latest_last[-most:])
 
-    def _search(self, score: _Score) -> tuple[IntArray, FloatArray]:
-        """Candidates not told before and their scores, best found by mutating the best."""
-        size = self._args.pool
-        parents = self._parents()
-        kept: IntArray = np.zeros((0, len(self._space.knobs)), dtype=np.int64)
-        scores: FloatArray = np.zeros(0)
-        for turn in range(self._args.rounds):
-            fresh = self._candidates(parents, size, uniform=size // 2 if turn == 0 else 0)
-            union = np.concatenate([kept, fresh])
-            scores = np.concatenate([scores, score(self._encoding.encode(fresh))])
-            union, first = np.unique(union, axis=0, return_index=True)
-            scores = scores[first]
-            best = np.argsort(-scores, kind="stable")[:size]
-            kept, scores = union[best], scores[best]
-            parents = kept[: max(2, self._args.shortlist)]
-        return kept, scores
+    def _score(self, surrogate: Surrogate, front: BoolArray) -> Callable[[IntArray], FloatArray]:
+        """Expected improvement times odds of feasibility; without a front the odds alone."""
+        from dovetail.agents.surrogate import expected_improvement, improvement_cells
 
-    def _candidates(self, parents: IntArray, count: int, uniform: int) -> IntArray:
-        def make(n: int) -> IntArray:
-            mothers, fathers = self._rng.integers(0, len(parents), size=(2, n))
-            bred = self._variation.children(self._rng, parents[mothers], parents[fathers])
-            return np.concatenate([self._space.sample(self._rng, uniform), bred])[:n]
+        encode = self._encoding.encode
+        if not (front.any() and surrogate.objectives):
+            return lambda designs: surrogate.log_odds(encode(designs))
+        believed = self._objectives[front]
+        if len(self._pending):
+            mean, _ = surrogate.predict(encode(self._pending))
+            believed = np.concatenate([believed, -mean])
+        cells = improvement_cells(believed, self._reference)
+        draws = self._rng.standard_normal((self._args.samples, len(self._reference)))
 
-        return fresh_rows(make, count, self._seen)
+        def score(designs: IntArray) -> FloatArray:
+            points = encode(designs)
+            odds = np.exp(surrogate.log_odds(points))
+            return expected_improvement(*surrogate.predict(points), cells, draws, odds)
 
-    def _parents(self) -> IntArray:
+        return score
+
+    def _parents(self, front: BoolArray) -> IntArray:
         """The front, or the least infeasible designs while none is feasible."""
-        front = self._front()
         if front.any():
             return self._designs[front]
-        return self._designs[np.argsort(self._violation, kind="stable")[:16]]
+        violation = self._laws + np.nan_to_num(np.maximum(self._excess, 0.0)).sum(axis=1)
+        return self._designs[np.argsort(violation, kind="stable")[:16]]
 
     def _pick(self, surrogate: Surrogate, front: BoolArray, shortlist: IntArray) -> IntArray:
         """Picks a batch from the shortlist, one by one, by qLogNEHVI."""
@@ -195,9 +217,11 @@ class BayesianAgent:
 
         args = self._args
         chosen = spread_out(self._objectives[front], args.baseline)
-        baseline = self._encoding.encode(self._designs[front][chosen])
+        known = np.concatenate([self._designs[front][chosen], self._pending[-args.baseline :]])
         seed = int(self._rng.integers(2**31))
-        acquisition = surrogate.acquisition(baseline, self._reference, args.samples, seed)
+        acquisition = surrogate.acquisition(
+            self._encoding.encode(known), self._reference, args.samples, seed
+        )
         points = torch.as_tensor(self._encoding.encode(shortlist))
         picked: list[int] = []
         with torch.no_grad():
@@ -210,31 +234,21 @@ class BayesianAgent:
         return shortlist[picked]
 
 
-class _Score:
-    """Ranks candidates: expected improvement times odds of feasibility, or odds alone."""
+def load_surrogate(what: str) -> None:
+    """Loads the libraries of the models.
 
-    def __init__(
-        self, surrogate: Surrogate, front: FloatArray, reference: FloatArray, draws: FloatArray
-    ) -> None:
-        self._surrogate, self._draws = surrogate, draws
-        self._cells: Any = None
-        if len(front) and surrogate.objectives:
-            from dovetail.agents.surrogate import improvement_cells
-
-            self._cells = improvement_cells(front, reference)
-
-    def __call__(self, points: FloatArray) -> FloatArray:
-        from dovetail.agents.surrogate import expected_improvement
-
-        mean, deviation = self._surrogate.violations(points)
-        odds = _sigmoid(-1.702 * mean / np.maximum(deviation, 1e-6))
-        if self._cells is None:
-            return deviation - mean
-        return odds * expected_improvement(
-            *self._surrogate.predict(points), self._cells, self._draws
-        )
+    Raises:
+        MissingExtraError: if one is not installed.
+    """
+    require(what, *BayesianAgent.NEEDS)
+    with warnings.catch_warnings():
+        # GPyTorch's dependencies use what torch deprecates.
+        warnings.simplefilter("ignore")
+        import_module("dovetail.agents.surrogate")
 
 
-def _sigmoid(x: FloatArray) -> FloatArray:
-    """Logistic function; of 1.702 z it is the normal distribution's within 0.01."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+def make_sobol(space: Space, seed: int) -> Any:
+    """A scrambled Sobol sequence over the knobs of a space."""
+    from torch.quasirandom import SobolEngine
+
+    return SobolEngine(len(space.knobs), scramble=True, seed=seed)

@@ -10,12 +10,15 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
+from botorch.acquisition.objective import GenericMCObjective
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.sampling.normal import SobolQMCNormalSampler
@@ -29,82 +32,149 @@ from dovetail.ir.space import BoolArray, FloatArray
 logei._load_attempted = True
 
 FEASIBLE = -0.5
-"""Target of the violation model for feasible designs; infeasible ones get at least -FEASIBLE."""
+"""Target of the model of laws for lawful designs; others get at least -FEASIBLE."""
+
+PRECISION = 1e-5
+"""Share of the marginal likelihood by which a step must raise it, for a fit to go on."""
+
+Hyperparameters = dict[str, Tensor]
+"""Of one process: what its fit ended with, by name."""
 
 
 class Surrogate:
-    """One independent process per objective, and one for the violation if any design has one.
+    """Independent processes: one per objective and constraint, and one for the laws if broken.
 
-    Objectives are modelled negated, so that more is better, as BoTorch wants it.
+    Objectives are modelled negated, so that more is better, as BoTorch wants it. Constraints are
+    modelled as relative excesses on a logarithmic scale to both sides of 0 (bilog).
 
     Args:
         points: (n, width) in the unit cube.
-        objectives: (n, m), minimised; rows with NaN inform the violation model only.
-        violation: (n,).
-        iterations: most steps of L-BFGS per fit.
+        objectives: (n, m), minimised; rows with NaN inform the model of laws only.
+        excess: signed relative excesses (n, c) over the constraints, at most 0 within them.
+        laws: (n,) violation of laws, 0 where lawful.
+        iterations: most steps of L-BFGS of a fit that begins at the prior's mode.
+        refits: of one that begins where an earlier one ended.
+        start: `hyperparameters` of earlier fits, to begin at.
+
+    References:
+        Eriksson and Poloczek, "Scalable Constrained Bayesian Optimization", AISTATS 2021 (bilog).
     """
 
     def __init__(
-        self, points: FloatArray, objectives: FloatArray, violation: FloatArray, iterations: int
+        self,
+        points: FloatArray,
+        objectives: FloatArray,
+        excess: FloatArray,
+        laws: FloatArray,
+        iterations: int,
+        refits: int,
+        start: Mapping[str, Hyperparameters],
     ) -> None:
-        self._iterations = iterations
+        self.hyperparameters: dict[str, Hyperparameters] = {}
         known = np.isfinite(objectives).all(axis=1)
         self.objectives: list[Any] = []
+        self.constraints: list[Any] = []
+
+        def fitted(name: str, x: FloatArray, y: FloatArray) -> Any:
+            model = fit(x, y, refits if name in start else iterations, start.get(name))
+            self.hyperparameters[name] = hyperparameters(model)
+            return model
+
         if known.sum() >= 2:
-            self.objectives = [self._fit(points[known], -y[known]) for y in objectives.T]
-        feasible = violation <= 0
-        self.violation: Any = None
-        if not feasible.all():
-            self.violation = self._fit(points, violation_targets(violation))
+            for j, y in enumerate(objectives[known].T):
+                self.objectives.append(fitted(f"objective {j}", points[known], -y))
+            for j, y in enumerate(bilog(excess[known]).T):
+                self.constraints.append(fitted(f"constraint {j}", points[known], y))
+        if (laws > 0).any():
+            self.constraints.append(fitted("laws", points, law_targets(laws)))
 
     def predict(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means and standard deviations of the negated objectives, (n, m) each."""
-        return _moments(self.objectives, points)
+        return moments(self.objectives, points)
 
-    def violations(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of the violation target, (n,) each; feasible below 0."""
-        if self.violation is None:
-            return np.full(len(points), FEASIBLE), np.zeros(len(points))
-        mean, deviation = _moments([self.violation], points)
-        return mean[:, 0], deviation[:, 0]
+    def log_odds(self, points: FloatArray) -> FloatArray:
+        """Logarithm of the probability (n,) that designs keep to all laws and constraints."""
+        if not self.constraints:
+            return np.zeros(len(points))
+        return log_probability_below_zero(*moments(self.constraints, points))
 
     def acquisition(
         self, baseline: FloatArray, reference: FloatArray, samples: int, seed: int
     ) -> Any:
-        """Expected hypervolume improvement over a baseline front (qLogNEHVI), constrained.
+        """What a batch of designs adds to a baseline, as expected by BoTorch.
 
         Args:
-            baseline: (k, width) points of the front so far.
+            baseline: (k, width) points of the front so far, and of designs still evaluated.
             reference: (m,) corner of the hypervolume, of minimised objectives.
             samples: Monte Carlo samples of the posterior.
             seed: of those samples.
+
+        Returns:
+            qLogNEHVI, or qLogNEI of a single objective.
         """
         m = len(self.objectives)
-        outcomes = [*self.objectives, *([self.violation] if self.violation is not None else [])]
-        constraints = [lambda z: z[..., m]] if self.violation is not None else None
+        bounds = range(m, m + len(self.constraints))
+        common = {
+            "model": ModelListGP(*self.objectives, *self.constraints),
+            "X_baseline": torch.as_tensor(baseline),
+            "sampler": SobolQMCNormalSampler(torch.Size([samples]), seed=seed),
+            "constraints": [lambda z, j=j: z[..., j] for j in bounds] or None,
+            "cache_root": False,
+        }
+        if m == 1:
+            objective = GenericMCObjective(lambda z, X=None: z[..., 0])
+            return qLogNoisyExpectedImprovement(objective=objective, prune_baseline=False, **common)
+        # Points of a batch count by inclusion and exclusion: new tilings for each take longer.
         return logei.qLogNoisyExpectedHypervolumeImprovement(
-            model=ModelListGP(*outcomes),
             ref_point=torch.as_tensor(-reference),
-            X_baseline=torch.as_tensor(baseline),
-            sampler=SobolQMCNormalSampler(torch.Size([samples]), seed=seed),
             objective=IdentityMCMultiOutputObjective(outcomes=list(range(m))),
-            constraints=constraints,
-            cache_root=False,
+            cache_pending=False,
+            **common,
         )
 
-    def _fit(self, points: FloatArray, targets: FloatArray) -> Any:
-        model = SingleTaskGP(torch.as_tensor(points), torch.as_tensor(targets)[:, None])
-        fit_gpytorch_mll(
-            ExactMarginalLogLikelihood(model.likelihood, model),
-            optimizer_kwargs={"options": {"maxiter": self._iterations}},
-        )
-        return model
+
+def fit(
+    points: FloatArray, targets: FloatArray, iterations: int, start: Hyperparameters | None = None
+) -> Any:
+    """A Gaussian process fitted by marginal likelihood.
+
+    Args:
+        points: (n, width) in the unit cube.
+        targets: (n,).
+        iterations: most steps of L-BFGS.
+        start: of an earlier fit to similar data, which ends after few steps then.
+    """
+    model = SingleTaskGP(torch.as_tensor(points), torch.as_tensor(targets)[:, None])
+    if start is not None:
+        model.load_state_dict(start, strict=False)
+    fit_gpytorch_mll(
+        ExactMarginalLogLikelihood(model.likelihood, model),
+        optimizer_kwargs={"options": {"maxiter": iterations, "ftol": PRECISION}},
+    )
+    return model
 
 
-def violation_targets(violation: FloatArray) -> FloatArray:
-    """Violations (n,) as targets that separate feasible from infeasible designs at 0.
+def hyperparameters(model: Any) -> Hyperparameters:
+    """What a fit ended with; not how its data were standardised."""
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
 
-    A process through the violations themselves, 0 at every feasible design, would give those
+
+def bilog(excess: FloatArray) -> FloatArray:
+    """Signed logarithm: keeps order and 0, tames large values."""
+    return np.sign(excess) * np.log1p(np.abs(excess))
+
+
+def log_probability_below_zero(mean: FloatArray, deviation: FloatArray) -> FloatArray:
+    """Logarithm of the probability (n,) that all of independent normals (n, c) are below 0."""
+    scores = torch.as_tensor(-mean / np.maximum(deviation, 1e-6))
+    odds: FloatArray = torch.special.log_ndtr(scores).sum(dim=1).numpy()
+    return odds
+
+
+def law_targets(violation: FloatArray) -> FloatArray:
+    """Violations (n,) of laws as targets that separate lawful from other designs at 0.
+
+    A process through the violations themselves, 0 at every lawful design, would give those
     even odds.
     """
     return np.where(violation <= 0, FEASIBLE, -FEASIBLE + np.log1p(violation))
@@ -116,7 +186,7 @@ def improvement_cells(front: FloatArray, reference: FloatArray) -> tuple[Tensor,
     Corners are of negated objectives, (cells, m) each.
     """
     if len(reference) == 1:  # BoTorch's tilings begin at two objectives
-        best = torch.as_tensor(-min(front.min(), reference[0])).reshape(1, 1)
+        best = torch.as_tensor(-min([*front[:, 0], reference[0]])).reshape(1, 1)
         return best, torch.full_like(best, torch.inf)
     tiling = FastNondominatedPartitioning(
         ref_point=torch.as_tensor(-reference), Y=torch.as_tensor(-front)
@@ -126,7 +196,12 @@ def improvement_cells(front: FloatArray, reference: FloatArray) -> tuple[Tensor,
 
 
 def expected_improvement(
-    mean: FloatArray, deviation: FloatArray, cells: tuple[Tensor, Tensor], draws: FloatArray
+    mean: FloatArray,
+    deviation: FloatArray,
+    cells: tuple[Tensor, Tensor],
+    draws: FloatArray,
+    odds: FloatArray | float = 1.0,
+    above: float = 0.0,
 ) -> FloatArray:
     """Expected hypervolume improvement of independent normals, by Monte Carlo.
 
@@ -135,6 +210,8 @@ def expected_improvement(
         deviation: (n, m).
         cells: from `improvement_cells`.
         draws: (samples, m) standard normal draws, the same for every design.
+        odds: probability (n,) that an improvement counts.
+        above: only what an improvement exceeds this by counts.
 
     Returns:
         (n,).
@@ -143,6 +220,7 @@ def expected_improvement(
         Daulton, Balandat and Bakshy, NeurIPS 2020, eq. 5, for one design.
     """
     lower, upper = cells
+    weight = torch.as_tensor(odds)
     total = torch.zeros(len(mean), dtype=torch.float64)
     for draw in torch.as_tensor(draws):
         values = torch.as_tensor(mean) + torch.as_tensor(deviation) * draw
@@ -150,7 +228,7 @@ def expected_improvement(
         for j in range(values.shape[1]):
             reach = torch.minimum(values[:, j, None], upper[:, j]) - lower[:, j]
             volume *= reach.clamp_min_(0.0)
-        total += volume.sum(dim=1)
+        total += (weight * volume.sum(dim=1) - above).clamp_min_(0.0)
     improvement: FloatArray = (total / len(draws)).numpy()
     return improvement
 
@@ -169,7 +247,8 @@ def spread_out(front: FloatArray, count: int) -> BoolArray:
     return chosen
 
 
-def _moments(models: list[Any], points: FloatArray) -> tuple[FloatArray, FloatArray]:
+def moments(models: Sequence[Any], points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Means and standard deviations (n, models) of fitted processes at points (n, width)."""
     columns = []
     with torch.no_grad():
         for model in models:

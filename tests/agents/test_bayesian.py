@@ -66,8 +66,8 @@ def test_spread_out_takes_extremes_first(surrogate: Any) -> None:
     assert surrogate.spread_out(front, 1).sum() == 1
 
 
-def test_violation_targets_separate_at_zero(surrogate: Any) -> None:
-    targets = surrogate.violation_targets(np.array([0.0, 1e-9, 1.0, 100.0]))
+def test_targets_of_laws_separate_at_zero(surrogate: Any) -> None:
+    targets = surrogate.law_targets(np.array([0.0, 1e-9, 1.0, 100.0]))
     assert targets[0] < 0 < targets[1] < targets[2] < targets[3]
 
 
