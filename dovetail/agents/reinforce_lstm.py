@@ -204,11 +204,11 @@ def _policy(legal: Any, objectives: int, hidden: int) -> Any:
             self._heads = nn.Parameter(torch.zeros(knobs, hidden, values))
 
         def forward(self, weights: Tensor, given: Tensor | None = None) -> tuple[Tensor, ...]:
-            """Samples designs, or scores given ones.
+            """Samples designs, or scores given ones, or samples what is left of begun ones.
 
             Args:
                 weights: (n, m) preferences.
-                given: (n, knobs) designs, or None.
+                given: (n, k) values of the first k knobs; None for 0.
 
             Returns:
                 Designs (n, knobs); log probabilities and entropies of each step (n, knobs).
@@ -223,7 +223,8 @@ def _policy(legal: Any, objectives: int, hidden: int) -> Any:
                 state = self._cell(seen, state)
                 logs = torch.log_softmax(state[0] @ self._heads[knob] + self._shut[knob], dim=1)
                 odds = logs.exp()
-                chosen = _draw(odds) if given is None else given[:, knob]
+                drawn = given is None or knob >= given.shape[1]
+                chosen = _draw(odds) if drawn else given[:, knob]  # type: ignore[index]  # not None
                 entropy = -(odds * logs.clamp(min=-30.0)).sum(dim=1)
                 steps.append((chosen, logs.gather(1, chosen[:, None])[:, 0], entropy))
                 before = knob * values + chosen

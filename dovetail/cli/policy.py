@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from dovetail.cli.front import Column, knob_columns, metric_column, tables
 from dovetail.cli.options import (
     OUTPUT,
     SeedOption,
@@ -29,8 +28,10 @@ from dovetail.cli.problem_options import (
     TableOption,
     problem_spec,
 )
-from dovetail.envs.problem import DesignProblem
-from dovetail.studies.policies import Proposals, judge, parse_preference
+
+if TYPE_CHECKING:
+    from dovetail.envs.problem import DesignProblem
+    from dovetail.studies.policies import Proposals
 
 EXAMPLES = examples(
     "dovetail policy r18.safetensors",
@@ -89,6 +90,7 @@ def policy_command(
     from dovetail.agents.policy_file import check_trained, read_policy
     from dovetail.agents.preferences import preference_set
     from dovetail.cli.running import prepare_problem
+    from dovetail.studies.policies import judge, preference_of
 
     check_outputs({"--json": json_path}, inputs=(policy,))
     file = read_policy(policy)
@@ -104,7 +106,7 @@ def policy_command(
     same = spec["problem"] == file.problem.get("problem")
     problem = prepare_problem({**file.problem, **spec} if same else spec)
     weights = (
-        np.array([parse_preference(text, problem) for text in preference])
+        np.array([preference_of(text, problem) for text in preference])
         if preference
         else preference_set(len(problem.objectives))
     )
@@ -117,6 +119,8 @@ def policy_command(
 
 
 def _show(problem: DesignProblem, found: Sequence[Proposals]) -> None:
+    from dovetail.cli.front import Column, knob_columns, metric_column, tables
+
     names = [objective.name for objective in problem.objectives]
     best = {
         name: np.array([proposals.evaluation.metrics[name][0] for proposals in found])

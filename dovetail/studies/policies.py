@@ -109,7 +109,7 @@ def _proposals(
     return Proposals(preference, designs, evaluation, rewards, counts, chance)
 
 
-def parse_preference(text: str, problem: DesignProblem) -> FloatArray:
+def preference_of(text: str, problem: DesignProblem) -> FloatArray:
     """Weights (m,) of `error=0.5,latency_ms=0.5`: scaled to sum 1, 0 where not named.
 
     Raises:
