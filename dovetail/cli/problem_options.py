@@ -22,14 +22,16 @@ NAMES = {
     "dovetail/FpgaFolding-v0": "fpga_folding",
     "dovetail/RduPlacement-v0": "rdu_placement",
     "dovetail/NasBench201-v0": "nasbench201",
+    "dovetail/Multitask-v0": "multitask",
+    "dovetail/MixedPrecision-v0": "mixed_precision",
 }
 """Problems behind the registered environments."""
 
 OWNERS = {
-    "network": ("accelerator", "fpga_folding", "rdu_placement"),
-    "dataset": ("codesign", "nasbench201"),
-    "epochs": ("codesign", "nasbench201"),
-    "table": ("nasbench201",),
+    "network": ("accelerator", "fpga_folding", "rdu_placement", "mixed_precision"),
+    "dataset": ("codesign", "nasbench201", "multitask", "mixed_precision"),
+    "epochs": ("codesign", "nasbench201", "multitask", "mixed_precision"),
+    "table": ("nasbench201", "multitask"),
 }
 """Problems that have an option which not all of them have."""
 
@@ -38,7 +40,8 @@ EnvOption = Annotated[
     typer.Option(
         metavar="NAME",
         help="What is searched: codesign (network and accelerator), accelerator (for a given "
-        "network), nasbench201 (cell and accelerator), fpga_folding or rdu_placement (how a "
+        "network), nasbench201 (cell and accelerator), multitask (two cells and two "
+        "sub-accelerators), mixed_precision (bits per layer), fpga_folding or rdu_placement (how a "
         "given network lies on a given design).",
         show_default=ENV,
         rich_help_panel=PROBLEM,
@@ -111,6 +114,16 @@ TableOption = Annotated[
         rich_help_panel=PROBLEM,
     ),
 ]
+FidelitiesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME:COST",
+        help="Search over fidelities, of which only the last counts, as 'estimate,cycle:5' (also "
+        "rtl) or '12,200:16.7' (epochs of nasbench201). COST and --budget are in evaluations at "
+        "the first. For --agent bayesian_mf.",
+        rich_help_panel=PROBLEM,
+    ),
+]
 
 
 def problem_spec(
@@ -145,3 +158,30 @@ def problem_spec(
             allowed = " or ".join(owners)
             raise ProblemError(f"--{key} {spec[key]}: goes with --env {allowed}, not {name}")
     return {"problem": name, **spec}
+
+
+def fidelity_spec(spec: Mapping[str, object], fidelities: str | None) -> dict[str, object]:
+    """The specification of a problem, over fidelities if any are given.
+
+    Args:
+        spec: of the problem.
+        fidelities: names, and after the first what each costs: `estimate,cycle:5`.
+
+    Raises:
+        ProblemError: if a cost is missing or no number.
+    """
+    if fidelities is None:
+        return dict(spec)
+    levels: list[list[object]] = []
+    for text in fidelities.split(","):
+        name, colon, cost = text.strip().partition(":")
+        if levels and not colon:
+            raise ProblemError(
+                f"--fidelities {fidelities}: say what '{name}' costs, in evaluations at "
+                f"'{levels[0][0]}', as {name}:5"
+            )
+        try:
+            levels.append([name, float(cost) if colon else 1.0])
+        except ValueError:
+            raise ProblemError(f"--fidelities {fidelities}: '{cost}' is no number") from None
+    return {"problem": "fidelity", "of": dict(spec), "levels": levels}

@@ -187,7 +187,7 @@ def from_spec(spec: Mapping[str, object]) -> NasBench201Problem:
     knobs = fields["knobs"]
     if knobs is None and isinstance(base, SystolicArray):
         knobs = KNOBS
-    table, source = _table(fields)
+    table, source = read_table(fields)
     epochs = fields["epochs"]
     return NasBench201Problem(
         table,
@@ -202,8 +202,12 @@ def from_spec(spec: Mapping[str, object]) -> NasBench201Problem:
     )
 
 
-def _table(fields: Mapping[str, object]) -> tuple[CellTable, dict[str, object]]:
-    """The table of a specification, and the fields that name it."""
+def read_table(fields: Mapping[str, object]) -> tuple[CellTable, dict[str, object]]:
+    """The table of a specification, and the fields that name it.
+
+    Raises:
+        ProblemError: if `table` or `seed` is ill-formed, or the table is another one.
+    """
     path, seed = fields["table"], fields["seed"]
     if path is None:
         if type(seed) is not int or seed < 0:

@@ -117,6 +117,50 @@ def nasbench201_vector_env(
     return DesignVectorEnv(_problem("nasbench201", fields), num_envs, preference=preference)
 
 
+def multitask_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions are several cells and two sub-accelerators that run them.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.multitask.DEFAULTS`; an unknown
+            field is an error.
+    """
+    problem = _problem("multitask", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def multitask_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `multitask_env`."""
+    return DesignVectorEnv(_problem("multitask", fields), num_envs, preference=preference)
+
+
+def mixed_precision_env(
+    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+) -> DesignEnv:
+    """An environment whose actions are the bits of every layer's weights and inputs.
+
+    Args:
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem, see `dovetail.envs.mixed_precision_spec.DEFAULTS`; an
+            unknown field is an error.
+    """
+    problem = _problem("mixed_precision", fields)
+    return DesignEnv(problem, preference=preference, render_mode=render_mode)
+
+
+def mixed_precision_vector_env(
+    *, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> DesignVectorEnv:
+    """The batched form of `mixed_precision_env`."""
+    return DesignVectorEnv(_problem("mixed_precision", fields), num_envs, preference=preference)
+
+
 def placement_env(
     *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
 ) -> DesignEnv:
@@ -153,6 +197,8 @@ def register() -> None:
         ("FpgaFolding", folding_env, folding_vector_env),
         ("RduPlacement", placement_env, placement_vector_env),
         ("NasBench201", nasbench201_env, nasbench201_vector_env),
+        ("MixedPrecision", mixed_precision_env, mixed_precision_vector_env),
+        ("Multitask", multitask_env, multitask_vector_env),
     ):
         identifier = f"dovetail/{name}-v0"
         if identifier not in gymnasium.registry:
