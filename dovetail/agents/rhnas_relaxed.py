@@ -11,11 +11,14 @@ from dovetail.agents.rhnas_memory import Memory
 from dovetail.envs.hardware import HardwareProblem
 from dovetail.ir.space import FloatArray, IntArray
 
-SAMPLES = 1000
+SAMPLES = 600
 """Networks that the predictor of errors learns from at most: the best half, and of the others."""
 
 LEAST = 1e-4
 """Errors below count as this: their logarithm is predicted."""
+
+GROWN = 1.2
+"""The predictor's hyperparameters are chosen anew when there are that many times more networks."""
 
 FLOOR = 1e-2
 """Expected costs below this share of the likeliest network's count as this share."""
@@ -67,6 +70,7 @@ class Relaxed:
         self._problem = problem
         self._penalty = penalty
         self._errors = ProductGP(problem.choices)
+        self._fitted = self._tuned = 0
 
     def learn(self, memory: Memory) -> None:
         """Fits the predictor of errors to all networks told."""
@@ -74,6 +78,8 @@ class Relaxed:
         known = np.isfinite(error)
         choices, _ = self._problem.split(memory.designs()[known])
         choices, first = np.unique(choices, axis=0, return_index=True)
+        if len(choices) == self._fitted:
+            return
         targets = np.log(np.maximum(error[known][first], LEAST))
         order = np.argsort(targets, kind="stable")
         if len(order) > SAMPLES:
@@ -81,8 +87,10 @@ class Relaxed:
             order = np.concatenate([order[: SAMPLES // 2], order[rest]])
         # In an order that has nothing to do with the error, as tuning takes every so manieth.
         order = np.sort(order)
-        if len(order):
-            self._errors.fit(choices[order], targets[order])
+        tune = len(choices) >= GROWN * self._tuned
+        self._errors.fit(choices[order], targets[order], tune=tune)
+        self._fitted = len(choices)
+        self._tuned = self._fitted if tune else self._tuned
 
     def gradient(
         self, odds: list[FloatArray], table: Table, weights: FloatArray

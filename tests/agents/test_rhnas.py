@@ -71,7 +71,7 @@ def test_no_unlawful_accelerator_is_asked_and_no_design_twice(problem: NasBench2
 def test_it_beats_random_search_and_comes_near_the_optimum(problem: NasBench201Problem) -> None:
     rhnas, drawn = (
         np.median(
-            [search(problem, make_agent(name, problem, seed, args), 600)[1] for seed in range(3)]
+            [search(problem, make_agent(name, problem, seed, args), 400)[1] for seed in range(3)]
         )
         for name, args in (("rhnas", {"architecture_steps": 40}), ("random", {}))
     )
