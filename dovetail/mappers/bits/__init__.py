@@ -1,1 +1,1 @@
-"""Mixed precision: how many bits each layer's weights and inputs have."""
+"""Mixed precision on accelerators: what bits cost, and which to choose."""

@@ -17,9 +17,9 @@ from dovetail.arch.table import design_row
 from dovetail.errors import MappingError
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.bits.layers import LayerGraph, Option
 from dovetail.mappers.schedule import op_rows, schedule
 from dovetail.mappers.systolic.batch import batch_totals, energy_pj
+from dovetail.networks.bits.layers import LayerGraph, Option
 from dovetail.sim.columns import NONE, Cost, Op
 
 

@@ -1,17 +1,13 @@
-"""Layers of networks, their costs per bit width, and how errors of rounding are counted."""
+"""Layers of networks, and how errors of rounding are counted."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dovetail.arch import presets
-from dovetail.errors import MappingError, NetworkError
-from dovetail.flow import simulate
-from dovetail.ir.tensor import INT8
-from dovetail.mappers.bits.costs import bit_costs
-from dovetail.mappers.bits.layers import layer_graph
-from dovetail.mappers.bits.sensitivity import normal_distortion, perturbations, proxy
+from dovetail.errors import NetworkError, ProblemError
+from dovetail.networks.bits.layers import layer_graph
+from dovetail.networks.bits.sensitivity import given, normal_distortion, perturbations, proxy
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.networks.registry import load_network
 
@@ -56,43 +52,6 @@ def test_networks_without_weights_are_refused():
         layer_graph(net.build([net.activation(x, "relu")]))
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("name", ["resnet8", "ds_cnn"])
-def test_costs_are_those_of_the_flow_at_the_arrays_own_widths(name, bits):
-    network, array = load_network(name), presets.load("edge")
-    array = array.replace({"weight_bits": bits, "input_bits": bits})
-    costs = bit_costs(network, layer_graph(network), array, [(bits, bits)])
-    report = simulate(network, array)
-    ms = report.cycles / array.clock_mhz / 1e3
-    assert costs.latency_ms.sum() + costs.rest_ms == pytest.approx(ms, rel=1e-12)
-    assert costs.energy_mj.sum() + costs.rest_mj == pytest.approx(report.energy_pj * 1e-9)
-
-
-def test_wider_operands_never_cost_less():
-    network = load_network("mobilenet_v1_025")
-    array = presets.load("edge").replace({"weight_bits": 4, "input_bits": 2})
-    costs = bit_costs(network, layer_graph(network), array, OPTIONS)
-    for table in (costs.latency_ms, costs.energy_mj):
-        square = table.reshape(-1, 3, 3)
-        assert (np.diff(square, axis=1) >= -1e-12).all()
-        assert (np.diff(square, axis=2) >= -1e-12).all()
-    # Four passes instead of one where both operands are twice as wide as the PEs'.
-    both = costs.latency_ms.sum(axis=0)
-    assert both[OPTIONS.index((8, 4))] > 2 * both[OPTIONS.index((4, 2))]
-
-
-def test_arrays_of_one_width_are_refused():
-    network = load_network("resnet8")
-    array = presets.load("edge").replace({"machine": "rtl"})
-    with pytest.raises(MappingError, match="machine 'ideal'"):
-        bit_costs(network, layer_graph(network), array, OPTIONS)
-    net = NetworkBuilder("int8", INT8)
-    x = net.input("x", (1, 4, 8, 8))
-    integers = net.build([net.conv2d(x, 4, 3, name="a")])
-    costs = bit_costs(integers, layer_graph(integers), presets.load("edge"), [(2, 2), (8, 8)])
-    assert costs.energy_mj[0, 0] < costs.energy_mj[0, 1]
-
-
 def test_errors_of_rounding_are_those_of_the_quantizer_that_loses_least():
     # Max 1960, table II: the optimum of three even levels on a normal distribution is 0.1902.
     assert normal_distortion(2) == pytest.approx(0.1902, abs=2e-4)
@@ -113,3 +72,19 @@ def test_perturbations_add_up_over_weights_and_inputs():
     expected = share[3] * (normal_distortion(2) + normal_distortion(8))
     assert table[3, OPTIONS.index((2, 8))] == pytest.approx(expected)
     assert (table.argmin(axis=1) == OPTIONS.index((8, 8))).all()
+
+
+def test_given_sensitivities_name_every_layer():
+    graph = layer_graph(load_network("resnet8"))
+    values = {layer.name: float(place) for place, layer in enumerate(graph.layers)}
+    assert given(graph, values).tolist() == list(values.values())
+    first = graph.layers[0].name
+    for wrong, words in (
+        ({**values, first: -1.0}, "must be a number >= 0"),
+        ({**values, first: "much"}, "must be a number >= 0"),
+        ({**values, "other": 1.0}, "'other' is none"),
+        ({k: v for k, v in values.items() if k != first}, f"'{first}' is missing"),
+        (3, "is missing"),
+    ):
+        with pytest.raises(ProblemError, match=words):
+            given(graph, wrong)

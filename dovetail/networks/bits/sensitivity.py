@@ -1,8 +1,8 @@
 """How much a layer's bits perturb the loss: mean Hessian trace times squared quantization error.
 
-Traces are measured (`dovetail.networks.digits`) or given. Where a network has no weights, as those
-of the zoo, a proxy stands in: weights drawn from a normal distribution of He's variance, inputs of
-unit power, and the same curvature of the loss at every output.
+Traces are measured (`dovetail.networks.bits.hessian`) or given. Where a network has no weights, as
+those of the zoo, a proxy stands in: weights drawn from a normal distribution of He's variance,
+inputs of unit power, and the same curvature of the loss at every output.
 
 References:
     Dong et al., "HAWQ-V2", NeurIPS 2020, equation 10 (mean trace x squared perturbation).
@@ -12,13 +12,15 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from math import inf
 
 import numpy as np
 
+from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray
-from dovetail.mappers.bits.layers import LayerGraph, Option
+from dovetail.networks.bits.layers import LayerGraph, Option
 from dovetail.networks.elastic.quantize import step_per_mean
 
 
@@ -55,3 +57,28 @@ def perturbations(weights: FloatArray, inputs: FloatArray, options: Sequence[Opt
     distortion = np.array([[normal_distortion(bits) for bits in option] for option in options])
     total: FloatArray = weights[:, None] * distortion[:, 0] + inputs[:, None] * distortion[:, 1]
     return total
+
+
+def given(graph: LayerGraph, values: object) -> FloatArray:
+    """Sensitivities (layers,) that a user gives by layer name.
+
+    Args:
+        graph: the layers.
+        values: loss per relative squared error of a layer's weights or inputs, >= 0, by name.
+
+    Raises:
+        ProblemError: if they are no numbers by name, or a layer has none.
+    """
+    names = [layer.name for layer in graph.layers]
+    if not isinstance(values, Mapping) or set(values) != set(names):
+        found = set(values) if isinstance(values, Mapping) else set()
+        other = sorted(set(names) ^ found)[0]
+        raise ProblemError(
+            f"sensitivities: must be a number for each of the {len(names)} layers of "
+            f"'{graph.network}', by name; '{other}' is {'missing' if other in names else 'none'}"
+        )
+    for name in names:
+        value = values[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+            raise ProblemError(f"sensitivity of '{name}' = {value!r}: must be a number >= 0")
+    return np.array([float(values[name]) for name in names])
