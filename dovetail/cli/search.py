@@ -23,9 +23,11 @@ from dovetail.cli.problem_options import (
     DatasetOption,
     EnvOption,
     EpochsOption,
+    FidelitiesOption,
     ObjectiveOption,
     SearchedNetworkOption,
     TableOption,
+    fidelity_spec,
     problem_spec,
 )
 from dovetail.errors import OutputError
@@ -66,6 +68,7 @@ EXAMPLES = examples(
     "dovetail search --agent ppo --objective error --objective energy_mj",
     "dovetail search --env accelerator --network resnet18 --study r18.db",
     "dovetail search --study r18.db --resume --budget 20000",
+    "dovetail search --env nasbench201 --fidelities 12,200:16.7 --agent bayesian_mf --budget 1000",
     "dovetail search --env accelerator --agent reinforce --save-policy r18.safetensors",
 )
 
@@ -165,6 +168,7 @@ def search_command(
     dataset: DatasetOption = None,
     epochs: EpochsOption = None,
     table: TableOption = None,
+    fidelities: FidelitiesOption = None,
     report: Annotated[
         str | None,
         typer.Option(metavar="F", help="Write the HTML report when done.", rich_help_panel=OUTPUT),
@@ -189,6 +193,7 @@ def search_command(
         objective,
         constraint,
     )
+    spec = fidelity_spec(spec, fidelities)
     settings = assignments(setting, "--agent-set")
     placed = {} if device is None else {"device": device}
     if before is None:

@@ -104,3 +104,12 @@ class DesignProblem(Protocol):
         A field `x` may say where data lie if `x_sha256` beside it says what they are: a study
         resumes if the digest is the same, wherever the data are then.
         """
+
+
+def costs_of(problem: DesignProblem, designs: IntArray) -> FloatArray:
+    """What evaluating each of designs (n, knobs) counts in a budget (n,): 1 each.
+
+    A problem whose evaluations cost differently has a method `cost` with this result, >= 1 each.
+    """
+    cost = getattr(problem, "cost", None)
+    return np.ones(len(designs)) if cost is None else np.asarray(cost(designs), dtype=np.float64)

@@ -50,7 +50,7 @@ class ProgressBar:
         self._last = status
         if status.evaluations == status.replayed or self._first is None:
             self._first = (now, status.evaluations)
-        if now - self._drawn >= REDRAW_SECONDS or status.evaluations >= status.budget:
+        if now - self._drawn >= REDRAW_SECONDS or status.spent >= status.budget:
             self._drawn = now
             self._draw(status, now)
 
@@ -72,7 +72,7 @@ class ProgressBar:
         self._progress.update(
             self._task,
             total=status.budget,
-            completed=status.evaluations,
+            completed=int(status.spent),
             rate=self._rate(status, now),
             feasible=f"{status.feasible:,}",
             hypervolume=f"{status.archive.hypervolume:.5g}",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dovetail.agents.base import Agent
-from dovetail.envs.problem import DesignProblem, Evaluation
+from dovetail.envs.problem import DesignProblem, Evaluation, costs_of
 from dovetail.errors import ProblemError, StudyError
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.ir.space import FloatArray, IntArray
@@ -31,9 +31,10 @@ class Status:
 
     Attributes:
         archive: front of the feasible designs so far.
-        budget: evaluations to spend.
+        budget: what evaluations may cost together: their number, where all cost the same.
         replayed: evaluations taken from the record instead of made.
         evaluations: evaluations told or stored so far, replayed ones included.
+        spent: what they cost; their number, unless the problem's fidelities cost differently.
         feasible: how many of them are feasible.
         seconds: spent searching, earlier sessions included, replay excluded.
         interrupted: True if the user stopped the search.
@@ -44,15 +45,17 @@ class Status:
     budget: int
     replayed: int = 0
     evaluations: int = 0
+    spent: float = 0.0
     feasible: int = 0
     seconds: float = 0.0
     interrupted: bool = False
     exhausted: bool = False
 
-    def add(self, designs: IntArray, evaluation: Evaluation) -> None:
-        """Counts a batch."""
+    def add(self, designs: IntArray, evaluation: Evaluation, costs: FloatArray) -> None:
+        """Counts a batch, whose evaluations cost so much each (n,)."""
         self.archive.add(designs, evaluation.objectives, evaluation.feasible)
         self.evaluations += len(designs)
+        self.spent += float(costs.sum())
         self.feasible += int(evaluation.feasible.sum())
 
 
@@ -146,7 +149,8 @@ def run_study(
         problem: what is searched; the one that `store.spec` describes.
         store: an open study.
         make: makes the agent; by default the registered one that `store.spec` names.
-        budget: evaluations, those stored included; by default the store's.
+        budget: evaluations, or what they may cost together, those stored included; by default
+            the store's.
         executor: evaluates batches; in this process by default.
         progress: called after every batch.
 
@@ -167,7 +171,7 @@ def run_study(
     try:
         loop.run(make(problem, spec.seed))
     except KeyboardInterrupt:
-        status = _stored_status(store, status.replayed)
+        status = _stored_status(problem, store, status.replayed)
     return _result(store, status)
 
 
@@ -190,19 +194,35 @@ class _Loop:
 
     def run(self, agent: Agent) -> None:
         status, batch = self.status, 0
-        while status.evaluations < status.budget:
+        while status.spent < status.budget:
             designs = np.asarray(agent.ask(), dtype=np.int64)
             if not len(designs):
                 status.exhausted = True
                 self._check_replayed()
                 return
             self.problem.space.check(designs)
-            evaluation = self.step(batch, designs[: status.budget - status.evaluations])
+            affordable = designs[: self.affordable(designs)]
+            if not len(affordable):
+                break
+            evaluation = self.step(batch, affordable)
             if self.progress:
                 self.progress(status)
-            if len(evaluation.violation) == len(designs):
-                agent.tell(designs, evaluation)
+            if len(affordable) < len(designs):
+                break
+            agent.tell(designs, evaluation)
             batch += 1
+        if status.evaluations < len(self.known):
+            raise ProblemError(
+                f"study '{self.store.path}' holds {len(self.known)} evaluations already, which "
+                f"cost more than the budget of {status.budget}: give a larger one"
+            )
+
+    def affordable(self, designs: IntArray) -> int:
+        """How many of a batch the budget allows."""
+        left = self.status.budget - self.status.spent
+        total = np.cumsum(costs_of(self.problem, designs))
+        # What is left of a sum may be too small by rounding.
+        return int(np.searchsorted(total, left * (1 + 1e-12), side="right"))
 
     def step(self, batch: int, designs: IntArray) -> Evaluation:
         """Evaluates what the record does not hold of a batch, and counts all of it."""
@@ -217,7 +237,7 @@ class _Loop:
             parts.append(self.evaluate(batch, designs[len(known) :]))
         evaluation = join(parts)
         self.status.replayed += len(known)
-        self.status.add(designs, evaluation)
+        self.status.add(designs, evaluation, costs_of(self.problem, designs))
         return evaluation
 
     def check(self, batch: int, designs: IntArray, known: Records) -> None:
@@ -251,13 +271,14 @@ def _status(spec: StudySpec, budget: int) -> Status:
     return Status(ParetoArchive(spec.reference, len(spec.space.knobs)), budget)
 
 
-def _stored_status(store: StudyStore, replayed: int) -> Status:
+def _stored_status(problem: DesignProblem, store: StudyStore, replayed: int) -> Status:
     """What the store holds: an interrupt may fall between storing a batch and counting it."""
     records = store.records()
     status = _status(store.spec, store.spec.budget)
     status.interrupted, status.replayed = True, replayed
     if len(records):
-        status.add(records.designs, records.evaluation)
+        costs = costs_of(problem, records.designs)
+        status.add(records.designs, records.evaluation, costs)
         status.seconds = float(records.seconds[-1])
     return status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from dovetail.errors import FidelityError, ProblemError, ToolError
 from dovetail.flow import simulate
 from dovetail.ir.network import Network
 from dovetail.networks.builder import NetworkBuilder
+from dovetail.studies.runner import open_study, run_study
+from dovetail.studies.spec import StudySpec
 from tests.agents.toy import ToyProblem
 from tests.verify.fake_bench import fake_gates
 
@@ -154,3 +157,35 @@ def test_gates_that_differ_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("dovetail.envs.gates.simulator", lambda: "icarus")
     with pytest.raises(ToolError, match="gates of 'small' running 'small' differ"):
         resimulate(small_problem(), np.array([[0]]), "rtl")
+
+
+def test_a_budget_is_a_sum_of_costs(trained: FidelityProblem, tmp_path: Path) -> None:
+    """Random designs cost 1 or 16.7; the study stops before the one that is too much."""
+    spec = StudySpec.of(trained, "random", {"batch": 8}, 0, 100)
+    with open_study(tmp_path / "s.db", spec) as store:
+        result = run_study(trained, store)
+        records = store.records()
+    spent = np.cumsum(trained.cost(records.designs))
+    assert spent[-1] <= 100 < spent[-1] + trained.costs[-1]
+    assert result.evaluations == len(records) < 100
+    assert 0 < result.feasible <= (records.designs[:, -1] == 1).sum()
+
+
+def test_a_study_of_fidelities_goes_on_with_a_larger_budget(
+    trained: FidelityProblem, tmp_path: Path
+) -> None:
+    found = []
+    for file, budgets in (("whole", [150]), ("parts", [40, 90, 150])):
+        for budget in budgets:
+            spec = StudySpec.of(trained, "nsga2", {"population": 7}, 0, budget)
+            with open_study(tmp_path / file, spec, resume=True) as store:
+                run_study(trained, store, budget=budget)
+                found.append(store.records().designs)
+    assert np.array_equal(found[0], found[-1])
+    assert len(found[1]) < len(found[2]) < len(found[3])
+    spec = StudySpec.of(trained, "nsga2", {"population": 7}, 0, len(found[0]))
+    with (
+        open_study(tmp_path / "whole", spec, resume=True) as store,
+        pytest.raises(ProblemError, match="cost more than the budget"),
+    ):
+        run_study(trained, store, budget=spec.budget)
