@@ -1,6 +1,8 @@
-"""PPO that never asks for a value which no lawful design has.
+"""PPO that sets a design knob by knob and never asks for one that a law rules out.
 
-The masks are `DesignProblem.masks()`, one per knob; laws that couple knobs are left to the reward.
+An episode has a step per knob. The policy sees the preference weights and the values set so far;
+masks allow the values with which a lawful design remains (`dovetail.envs.lawful`), so that laws
+which couple knobs are kept, too. The reward, at the end, is what `dovetail.agents.policy` has.
 
 References:
     Huang and Ontanon, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms",
@@ -12,13 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from dovetail.agents.base import require
 from dovetail.agents.policy import PolicyAgent, PolicyArgs, Step, model_settings, spaces_only
-from dovetail.envs.design_env import action_space, observation_space
+from dovetail.envs.knob_by_knob import Episodes, observation_space
+from dovetail.envs.lawful import Lawful
 from dovetail.envs.problem import DesignProblem
-from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray, IntArray
 
 
@@ -31,7 +31,7 @@ class MaskablePPOAgent(PolicyAgent):
     """MaskablePPO of sb3-contrib.
 
     Raises:
-        ProblemError: if the problem masks every value of a knob.
+        ProblemError: if no design is lawful.
     """
 
     Args = MaskablePPOArgs
@@ -39,24 +39,28 @@ class MaskablePPOAgent(PolicyAgent):
 
     def __init__(self, problem: DesignProblem, seed: int, args: MaskablePPOArgs) -> None:
         require("agent 'maskable_ppo'", *self.NEEDS)
-        masks = problem.masks()
-        for knob, mask in zip(problem.space.knobs, masks, strict=True):
-            if not mask.any():
-                raise ProblemError(f"no value of knob '{knob.name}' is lawful: widen the problem")
-        self._masks = np.concatenate(masks)[None]
+        self._laws = Lawful(problem)
         super().__init__(problem, seed, args)
 
     def _make_model(self) -> Any:
+        from gymnasium.spaces import MultiDiscrete
         from sb3_contrib import MaskablePPO
         from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 
         from dovetail.agents.distribution import padded
 
-        spaces = observation_space(self._problem), action_space(self._problem)
-        env = spaces_only(*spaces, self._args.batch)
+        sizes = self._problem.space.cardinalities
+        actions = MultiDiscrete([int(sizes.sum())])
+        env = spaces_only(observation_space(self._problem), actions, self._args.batch)
         policy = padded(MaskableActorCriticPolicy)
-        return MaskablePPO(policy, **model_settings(env, self._args, self._device))
+        settings = model_settings(env, self._args, self._device, steps=len(sizes))
+        return MaskablePPO(policy, **settings)
 
     def _rollout(self, weights: FloatArray) -> tuple[IntArray, list[Step]]:
-        step = self._forward(weights, action_masks=np.repeat(self._masks, len(weights), axis=0))
-        return step.actions, [step]
+        episodes = Episodes(self._problem, self._laws, weights)
+        steps = []
+        while not episodes.done:
+            step = self._forward(episodes.observe(), action_masks=episodes.masks())
+            episodes.set(step.actions[:, 0])
+            steps.append(step)
+        return episodes.designs, steps

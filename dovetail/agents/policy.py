@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dovetail.agents.base import Arrays
 from dovetail.agents.isolation import Isolation
@@ -101,7 +102,7 @@ class Step:
         settings: further arguments of the buffer.
     """
 
-    observation: FloatArray
+    observation: NDArray[np.floating[Any]]
     actions: IntArray
     value: Any
     log_prob: Any
@@ -133,7 +134,7 @@ class PolicyAgent(ABC):
     def _rollout(self, weights: FloatArray) -> tuple[IntArray, list[Step]]:
         """Designs (n, knobs) sampled under preferences (n, m), and the steps that led to them."""
 
-    def _forward(self, observation: FloatArray, **settings: Any) -> Step:
+    def _forward(self, observation: NDArray[np.floating[Any]], **settings: Any) -> Step:
         """Samples the policy's actions."""
         import torch
 

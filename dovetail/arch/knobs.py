@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ class DesignSpace:
 
     base: Accelerator
     knobs: Mapping[str, Sequence[Value]]
+
+    enumerable: ClassVar[int] = 2**14
+    """Designs whose laws are checked in some seconds, one after the other."""
 
     def __post_init__(self) -> None:
         for name, values in self.knobs.items():
@@ -52,6 +56,11 @@ class DesignSpace:
     def violations(self, designs: IntArray) -> FloatArray:
         """How many laws each design breaks, (n, knobs) -> (n,)."""
         return np.array([len(self.decode(d).validate()) for d in designs], dtype=np.float64)
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        """Knobs that laws speak of; whether a design is legal does not depend on the others."""
+        return self.space.names
 
     def masks(self) -> tuple[BoolArray, ...]:
         """Per knob, (values,): False where no legal design was found with that value.

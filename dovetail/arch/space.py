@@ -6,12 +6,22 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.systolic import SystolicArray
-from dovetail.arch.table import DEPENDS, Design, areas, design_row, excesses, rtl_faults
+from dovetail.arch.table import (
+    DEPENDS,
+    RTL_LAWS,
+    TILE_LAWS,
+    Design,
+    areas,
+    design_row,
+    excesses,
+    rtl_faults,
+)
 from dovetail.errors import AcceleratorError
 from dovetail.ir.space import BoolArray, FloatArray, IntArray
 
@@ -29,6 +39,8 @@ class SystolicSpace(DesignSpace):
     """
 
     base: SystolicArray
+
+    enumerable: ClassVar[int] = 2**22
 
     def __post_init__(self) -> None:
         if "machine" in self.knobs:
@@ -76,6 +88,13 @@ class SystolicSpace(DesignSpace):
         rows = self.rows(designs)
         total: FloatArray = excesses(rows).sum(axis=1) + rtl_faults(rows)
         return total
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        """Knobs that laws speak of; whether a design is legal does not depend on the others."""
+        columns = TILE_LAWS if self.base.machine == "ideal" else {*TILE_LAWS, *RTL_LAWS}
+        named = {name for column in columns for name in DEPENDS[column]}
+        return tuple(name for name in self.space.names if name in named)
 
     def masks(self) -> tuple[BoolArray, ...]:
         """Per knob, which values some legal design has.

@@ -97,6 +97,19 @@ DEPENDS: dict[Design, tuple[str, ...]] = {
 """Parameters that each column is computed from."""
 
 
+TILE_LAWS = (
+    Design.ROWS, Design.COLS, Design.INPUT_BITS, Design.WEIGHT_BITS, Design.ACCUMULATOR_BITS,
+    Design.INPUT_HALF, Design.WEIGHT_HALF, Design.OUTPUT_HALF,
+)  # fmt: skip
+"""Columns that `excesses` reads."""
+
+RTL_LAWS = (
+    Design.ROWS, Design.COLS, Design.ARRAYS, Design.DATAFLOW, Design.INPUT_BITS,
+    Design.WEIGHT_BITS, Design.ACCUMULATOR_BITS, Design.BUS_BYTES,
+)  # fmt: skip
+"""Columns that `rtl_faults` reads."""
+
+
 def design_row(accelerator: SystolicArray) -> FloatArray:
     """One design as a row of `Design` columns, shape (len(Design),)."""
     return np.array(_design_values(accelerator), dtype=np.float64)
@@ -179,14 +192,8 @@ def excesses(rows: FloatArray) -> FloatArray:
 
 def rtl_faults(rows: FloatArray) -> FloatArray:
     """Laws of the RTL machine that designs (n, len(Design)) break, (n,); 0 on the ideal machine."""
-    r, c, a, d, i, w, o = (
-        rows[:, column]
-        for column in (
-            Design.ROWS, Design.COLS, Design.ARRAYS, Design.DATAFLOW, Design.INPUT_BITS,
-            Design.WEIGHT_BITS, Design.ACCUMULATOR_BITS,
-        )
-    )  # fmt: skip
-    bus = rows[:, Design.BUS_BYTES] * 8
+    r, c, a, d, i, w, o, bus_bytes = (rows[:, column] for column in RTL_LAWS)
+    bus = bus_bytes * 8
     broken = [r < 2, a > 1, d == DATAFLOWS.index("is"), i < 2, i > 16, w < 2, w > 16, o > 32, o < i]
     broken.append(np.exp2(np.round(np.log2(bus))) != bus)
     broken += [width % bus != 0 for width in (r * i, c * i, c * w, c * o, c * 64)]

@@ -136,6 +136,14 @@ class CoDesignProblem(HardwareProblem):
                 found += needed > rows[:, OPERAND_BITS[knob.name]]
         return found
 
+    @property
+    def bound(self) -> tuple[int, ...]:
+        """Knobs, by position, that laws speak of: on the RTL machine also the network's widths."""
+        arrays, names = self.hardware, self.family.space.names
+        narrow = isinstance(arrays, SystolicSpace) and arrays.base.machine == "rtl"
+        own = [i for i, name in enumerate(names) if narrow and name in OPERAND_BITS]
+        return (*own, *super().bound)
+
     def reasons(self, design: IntArray) -> list[str]:
         """Laws and constraints that one design (knobs,) breaks; empty if none."""
         choices, hardware = self.split(np.asarray(design, dtype=np.int64)[None])

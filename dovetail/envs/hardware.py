@@ -45,6 +45,14 @@ class HardwareSpace(Protocol):
     def space(self) -> Space:
         """The knobs as a design space."""
 
+    @property
+    def bound(self) -> Sequence[str]:
+        """Knobs that laws speak of; whether a design is legal does not depend on the others."""
+
+    @property
+    def enumerable(self) -> int:
+        """Designs whose laws are checked in some seconds."""
+
     def decode(self, design: Sequence[int] | IntArray) -> Accelerator:
         """The accelerator of one index vector (knobs,)."""
 
@@ -186,7 +194,7 @@ class HardwareProblem:
         """
         self.space.check(designs)
         choices, hardware = self.split(designs)
-        violation = self.hardware.violations(hardware) + self._misfits(choices, hardware)
+        violation = self.excess(designs)
         metrics = {name: np.full(len(designs), np.nan) for name in self.metrics}
         lawful = np.flatnonzero(violation <= 0)
         if len(lawful):
@@ -199,6 +207,22 @@ class HardwareProblem:
             for name in self.metrics:
                 metrics[name][lawful] = np.where(unmappable, np.nan, costs[name])[back]
         return assess(metrics, violation, self.objectives, self.constraints)
+
+    def excess(self, designs: IntArray) -> FloatArray:
+        """How far designs (n, knobs) are from the laws that hold whatever is mapped, (n,)."""
+        choices, hardware = self.split(designs)
+        return self.hardware.violations(hardware) + self._misfits(choices, hardware)
+
+    @property
+    def bound(self) -> tuple[int, ...]:
+        """Knobs, by position, that these laws speak of."""
+        names, count = self.hardware.space.names, len(self.choices.knobs)
+        return tuple(count + names.index(name) for name in self.hardware.bound)
+
+    @property
+    def enumerable(self) -> int:
+        """Designs for which `excess` takes some seconds."""
+        return self.hardware.enumerable
 
     def reasons(self, design: IntArray) -> list[str]:
         """Laws and constraints that one design (knobs,) breaks; empty if none."""

@@ -207,6 +207,10 @@ def register() -> None:
                 entry_point=f"{__name__}:{single.__name__}",
                 vector_entry_point=f"{__name__}:{batched.__name__}",
             )
+    if "dovetail/KnobByKnob-v0" not in gymnasium.registry:
+        gymnasium.register(
+            "dovetail/KnobByKnob-v0", entry_point="dovetail.envs.knob_by_knob:knob_by_knob_env"
+        )
     for name, vector in (("Accelerator", accelerator_mo_env), ("CoDesign", codesign_mo_env)):
         identifier = f"dovetail/{name}-MO-v0"
         if identifier not in gymnasium.registry:
