@@ -11,6 +11,7 @@ import typer
 
 from dovetail import __version__
 from dovetail.cli import (
+    bits,
     build,
     cascade,
     compare,
@@ -21,6 +22,7 @@ from dovetail.cli import (
     map,
     patches,
     policy,
+    resimulate,
     schedule,
     search,
     serve,
@@ -47,6 +49,7 @@ for module in (
     map,
     schedule,
     patches,
+    bits,
     sweep,
     diff,
     cascade,
@@ -55,6 +58,7 @@ for module in (
     policy,
     serve,
     study,
+    resimulate,
     build,
     convert,
     hls,
