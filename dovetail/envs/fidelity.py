@@ -24,6 +24,7 @@ from dovetail.envs.problem import DesignProblem, Evaluation, Objective
 from dovetail.envs.registry import check_fields, make_problem
 from dovetail.errors import FidelityError, ProblemError
 from dovetail.flow import check_fidelity, family_of
+from dovetail.ir.pareto import non_dominated
 from dovetail.ir.space import BoolArray, FloatArray, IntArray, Knob, Space
 
 KNOB = "fidelity"
@@ -174,6 +175,11 @@ def at_fidelity(problem: DesignProblem, fidelity: str) -> DesignProblem:
 
 def _work(problem: HardwareProblem, fidelity: str) -> FlowWork | GatesWork:
     base, choices = problem.hardware.base, problem.workload
+    if fidelity == "rtl" and getattr(base, "machine", "") != "rtl":
+        raise FidelityError(
+            f"fidelity 'rtl': '{base.name}' is no RTL machine: search systolic arrays with "
+            "--set machine=rtl"
+        )
     check_fidelity("cycle", family_of(base))
     space = cast(DesignSpace, problem.hardware)
     simulated = FlowWork(space, problem.network, choices.mapping, choices.mapper, "cycle")
@@ -200,6 +206,14 @@ class Resimulation:
         """Relative change (n,) of a metric; NaN where it is unknown or was 0."""
         old, new = self.before.metrics[metric], self.after.metrics[metric]
         return np.divide(new, old, out=np.full(len(old), np.nan), where=old != 0) - 1.0
+
+    def survivors(self) -> BoolArray:
+        """(n,) designs that are feasible and not dominated by another of them, after as before."""
+        return _front(self.before) & _front(self.after)
+
+
+def _front(evaluation: Evaluation) -> BoolArray:
+    return non_dominated(np.where(evaluation.feasible[:, None], evaluation.objectives, np.nan))
 
 
 def resimulate(problem: DesignProblem, designs: IntArray, fidelity: str) -> Resimulation:

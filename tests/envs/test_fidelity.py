@@ -89,6 +89,7 @@ def test_elites_are_simulated_again() -> None:
     assert np.array_equal(change, ratio - 1)
     assert (change > 0.001).all()
     assert (again.change("error") == 0).all()
+    assert again.survivors().all()
     # NPUs have no area: nothing changes from nothing.
     assert np.isnan(again.change("area_mm2")).all()
 
@@ -112,6 +113,8 @@ def test_malformed_levels_are_refused(levels: object, message: str) -> None:
 def test_what_a_problem_has_no_fidelity_of_is_refused() -> None:
     with pytest.raises(FidelityError, match="has no fidelity 'gates'"):
         at_fidelity(make_problem(CELLS), "gates")
+    with pytest.raises(FidelityError, match="'ethos_u55_128' is no RTL machine"):
+        at_fidelity(make_problem(CELLS), "rtl")
     with pytest.raises(FidelityError, match="has no fidelity 'cycle'"):
         at_fidelity(ToyProblem(), "cycle")
     spatial = AcceleratorProblem(small_network(), parse_hardware("eyeriss_like", None))
