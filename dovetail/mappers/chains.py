@@ -36,6 +36,9 @@ _FOLDER = folder_of([Path(__file__)])
 BOUNDS = 12
 """Lagrangian bounds that are kept at most."""
 
+BEAM = 2
+"""Labels of a state that the first pass goes on from: it finds most of what there is to find."""
+
 TIME, ENERGY, PARENT, BEFORE, PHASE, WIDTH = 0, 1, 2, 3, 4, 7
 """Columns of a label: what it sums to, the label that it extends, the one before it in the same
 state, and the phase that led to it."""
@@ -140,12 +143,13 @@ def _shortest(sums: Sums, per_time: float, per_energy: float) -> tuple[FloatArra
         per_energy: weight >= 0 of energy.
 
     Returns:
-        (n0 + 1, n1 + 1), and (n0 + 1, n1 + 1, 3): the next state and the orientation to it.
+        By layers done and orientation of the next phase, (n0 + 1, n1 + 1, 2), and the layers that
+        are done at its end, (n0 + 1, n1 + 1, 2, 2).
     """
     d0, d1, e0, e1 = sums.d0, sums.d1, sums.e0, sums.e1
     n0, n1 = len(d0) - 1, len(d1) - 1
-    value = np.full((n0 + 1, n1 + 1), np.inf)
-    step = np.zeros((n0 + 1, n1 + 1, 3), dtype=np.int64)
+    value = np.full((n0 + 1, n1 + 1, 2), np.inf)
+    step = np.zeros((n0 + 1, n1 + 1, 2, 2), dtype=np.int64)
     value[n0, n1] = 0.0
     for i in range(n0, -1, -1):
         for j in range(n1, -1, -1):
@@ -155,27 +159,28 @@ def _shortest(sums: Sums, per_time: float, per_energy: float) -> tuple[FloatArra
                     for m in range(j + (k == i), n1 + 1):
                         time = max(run, d1[m, 1 - o] - d1[j, 1 - o])
                         energy = spent + e1[m, 1 - o] - e1[j, 1 - o]
-                        found = per_time * time + per_energy * energy + value[k, m]
-                        if found < value[i, j]:
-                            value[i, j] = found
-                            step[i, j, 0], step[i, j, 1], step[i, j, 2] = k, m, o
+                        found = per_time * time + per_energy * energy + value[k, m, 1 - o]
+                        if found < value[i, j, o]:
+                            value[i, j, o] = found
+                            step[i, j, o, 0], step[i, j, o, 1] = k, m
     return value, step
 
 
 @_kernel
-def _walk(sums: Sums, step: IntArray) -> tuple[int, int, IntArray]:
+def _walk(sums: Sums, value: FloatArray, step: IntArray) -> tuple[int, int, IntArray]:
     """Makespan and energy of following the steps, and the phases (k, 3)."""
     d0, d1, e0, e1 = sums.d0, sums.d1, sums.e0, sums.e1
     n0, n1 = len(d0) - 1, len(d1) - 1
     phases = np.zeros((n0 + n1, 3), dtype=np.int64)
     count, i, j, time, energy = 0, 0, 0, 0, 0
+    o = 0 if value[0, 0, 0] <= value[0, 0, 1] else 1
     while i < n0 or j < n1:
-        k, m, o = step[i, j, 0], step[i, j, 1], step[i, j, 2]
+        k, m = step[i, j, o, 0], step[i, j, o, 1]
         time += max(d0[k, o] - d0[i, o], d1[m, 1 - o] - d1[j, 1 - o])
         energy += e0[k, o] - e0[i, o] + e1[m, 1 - o] - e1[j, 1 - o]
         phases[count, 0], phases[count, 1], phases[count, 2] = k, m, o
         count += 1
-        i, j = k, m
+        i, j, o = k, m, 1 - o
     return time, energy, phases[:count]
 
 
@@ -191,15 +196,15 @@ def solve(sums: Sums, deadline: int) -> tuple[int, int, IntArray]:
         Makespan, energy, and phases (k, 3): layers done of each chain at its end, orientation.
     """
     fastest, step = _shortest(sums, 1.0, 0.0)
-    fast = _walk(sums, step)
+    fast = _walk(sums, fastest, step)
     limit = max(deadline, fast[0])
     # Energies are whole numbers: so little weight on time decides only between equals.
     most = sums.d0[-1].max() + sums.d1[-1].max()
-    bounds = np.zeros((BOUNDS, len(sums.d0), len(sums.d1)))
+    bounds = np.zeros((len(sums.d0), len(sums.d1), 2, BOUNDS))
     weights = np.zeros(BOUNDS)
     weights[0] = 0.5 / (most + 1)
-    bounds[0], step = _shortest(sums, weights[0], 1.0)
-    frugal = _walk(sums, step)
+    bounds[..., 0], step = _shortest(sums, weights[0], 1.0)
+    frugal = _walk(sums, bounds[..., 0], step)
     if frugal[0] <= limit:
         return frugal
     count = 1
@@ -208,10 +213,10 @@ def solve(sums: Sums, deadline: int) -> tuple[int, int, IntArray]:
     high_time, high_energy = fast[0], fast[1]
     while count < BOUNDS and high_energy > low_energy:
         weight = (high_energy - low_energy) / (low_time - high_time)
-        bounds[count], step = _shortest(sums, weight, 1.0)
+        bounds[..., count], step = _shortest(sums, weight, 1.0)
         weights[count] = weight
         count += 1
-        found = _walk(sums, step)
+        found = _walk(sums, bounds[..., count - 1], step)
         if found[1] + weight * found[0] > low_energy + weight * low_time - 0.5:
             break
         if found[0] <= limit:
@@ -220,55 +225,59 @@ def solve(sums: Sums, deadline: int) -> tuple[int, int, IntArray]:
                 best = found
         else:
             low_time, low_energy = found[0], found[1]
-    return _labelled(sums, limit, fastest, bounds[:count], weights[:count], best)
+    # The last bounds are the tightest: they are looked at first.
+    close = np.ascontiguousarray(bounds[..., :count][..., ::-1])
+    for beam in (BEAM, 2**62):
+        best = _labelled(sums, limit, fastest, close, weights[:count][::-1], best, beam)
+    return best
 
 
 @_kernel
 def _labelled(
     sums: Sums, limit: int, fastest: FloatArray,
-    bounds: FloatArray, weights: FloatArray, best: tuple[int, int, IntArray],
+    bounds: FloatArray, weights: FloatArray, best: tuple[int, int, IntArray], beam: int,
 ) -> tuple[int, int, IntArray]:  # fmt: skip
     """Closes the gap between the best path so far and the bounds.
 
     Args:
         sums: of the chains.
         limit: that some path meets.
-        fastest: least time to the end from each state.
-        bounds: least energy plus weight times time from each state, (k, n0 + 1, n1 + 1).
+        fastest: least time to the end from each state, (n0 + 1, n1 + 1, 2).
+        bounds: least energy plus weight times time from each state, (n0 + 1, n1 + 1, 2, k).
         weights: (k,).
         best: a path that meets the limit.
+        beam: labels of a state that are extended at most.
     """
     d0, d1, e0, e1 = sums.d0, sums.d1, sums.e0, sums.e1
     n0, n1 = len(d0) - 1, len(d1) - 1
     labels = np.full((64, WIDTH), -1, dtype=np.int64)
     labels[0, TIME], labels[0, ENERGY] = 0, 0
-    last = np.full((n0 + 1, n1 + 1), -1, dtype=np.int64)
+    last = np.full((n0 + 1, n1 + 1, 2), -1, dtype=np.int64)
     last[0, 0] = 0
     count, least, final = 1, best[1], -1
-    for i in range(n0 + 1):
-        for j in range(n1 + 1):
-            for label in _front(labels, last[i, j]):
-                so_far, spent = labels[label, TIME], labels[label, ENERGY]
-                for o in range(2):
-                    for k in range(i, n0 + 1):
-                        for m in range(j + (k == i), n1 + 1):
-                            run = max(d0[k, o] - d0[i, o], d1[m, 1 - o] - d1[j, 1 - o])
-                            left = limit - so_far - run
-                            energy = spent + e0[k, o] - e0[i, o] + e1[m, 1 - o] - e1[j, 1 - o]
-                            if fastest[k, m] > left:
-                                continue
-                            if energy + _bound(bounds[:, k, m], weights, left) > least - 0.5:
-                                continue
-                            if count == len(labels):
-                                labels = np.concatenate((labels, np.full_like(labels, -1)))
-                            labels[count, TIME], labels[count, ENERGY] = so_far + run, energy
-                            labels[count, PARENT], labels[count, BEFORE] = label, last[k, m]
-                            labels[count, PHASE], labels[count, PHASE + 1] = k, m
-                            labels[count, PHASE + 2] = o
-                            last[k, m] = count
-                            if k == n0 and m == n1:
-                                least, final = energy, count
-                            count += 1
+    for i, j, o in np.ndindex(n0 + 1, n1 + 1, 2):
+        at = bounds[i, j, o]
+        for label in _promising(labels, last[i, j, o], at, weights, limit, least, beam):
+            so_far, spent = labels[label, TIME], labels[label, ENERGY]
+            for k in range(i, n0 + 1):
+                for m in range(j + (k == i), n1 + 1):
+                    run = max(d0[k, o] - d0[i, o], d1[m, 1 - o] - d1[j, 1 - o])
+                    left = limit - so_far - run
+                    if fastest[k, m, 1 - o] > left:
+                        continue
+                    energy = spent + e0[k, o] - e0[i, o] + e1[m, 1 - o] - e1[j, 1 - o]
+                    if _above(bounds[k, m, 1 - o], weights, left, least - 0.5 - energy):
+                        continue
+                    if count == len(labels):
+                        labels = np.concatenate((labels, np.full_like(labels, -1)))
+                    labels[count, TIME], labels[count, ENERGY] = so_far + run, energy
+                    labels[count, PARENT], labels[count, BEFORE] = label, last[k, m, 1 - o]
+                    labels[count, PHASE], labels[count, PHASE + 1] = k, m
+                    labels[count, PHASE + 2] = o
+                    last[k, m, 1 - o] = count
+                    if k == n0 and m == n1:
+                        least, final = energy, count
+                    count += 1
     return best if final < 0 else _traced(labels, final, n0 + n1)
 
 
@@ -279,6 +288,15 @@ def _bound(bounds: FloatArray, weights: FloatArray, left: int) -> float:
     for place in range(len(weights)):
         bound = max(bound, bounds[place] - weights[place] * left)
     return bound
+
+
+@_kernel
+def _above(bounds: FloatArray, weights: FloatArray, left: int, most: float) -> bool:
+    """Whether some bound (k,) exceeds `most`."""
+    for place in range(len(weights)):  # noqa: SIM110  numba compiles no generator
+        if bounds[place] - weights[place] * left > most:
+            return True
+    return False
 
 
 @_kernel
@@ -294,8 +312,21 @@ def _traced(labels: IntArray, final: int, most: int) -> tuple[int, int, IntArray
 
 
 @_kernel
-def _front(labels: IntArray, last: int) -> IntArray:
-    """Labels of a state that no other of it dominates, one of equal ones."""
+def _promising(
+    labels: IntArray, last: int, bounds: FloatArray, weights: FloatArray, limit: int, least: int,
+    beam: int,
+) -> IntArray:  # fmt: skip
+    """Labels of a state that no other of it dominates and that may lead below `least`.
+
+    Args:
+        labels: all of them.
+        last: the state's last; -1 if it has none.
+        bounds: from the state, (k,).
+        weights: (k,).
+        limit: for the makespan.
+        least: energy of the best path so far.
+        beam: so many at most, those of the lowest bound.
+    """
     count, label = 0, last
     while label >= 0:
         count += 1
@@ -307,10 +338,16 @@ def _front(labels: IntArray, last: int) -> IntArray:
         label = labels[label, BEFORE]
     found = found[np.argsort(labels[found, ENERGY], kind="mergesort")]
     found = found[np.argsort(labels[found, TIME], kind="mergesort")]
-    kept, least = 0, -1
+    hopes = np.zeros(count)
+    kept, lowest = 0, -1
     for each in found:
-        if least < 0 or labels[each, ENERGY] < least:
-            least = labels[each, ENERGY]
-            found[kept] = each
-            kept += 1
-    return found[:kept]
+        energy = labels[each, ENERGY]
+        if lowest < 0 or energy < lowest:
+            lowest = energy
+            hope = energy + _bound(bounds, weights, limit - labels[each, TIME])
+            if hope <= least - 0.5:
+                found[kept], hopes[kept] = each, hope
+                kept += 1
+    if kept <= beam:
+        return found[:kept]
+    return found[np.argsort(hopes[:kept], kind="mergesort")[:beam]]
