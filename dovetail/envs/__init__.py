@@ -1,8 +1,9 @@
 """The design problem: gymnasium environments and what they optimise.
 
 Importing this package registers `dovetail/Accelerator-v0`, `dovetail/CoDesign-v0`,
-`dovetail/FpgaFolding-v0`, `dovetail/RduPlacement-v0` and `dovetail/NasBench201-v0`; with a reward
-per objective `dovetail/Accelerator-MO-v0` and `dovetail/CoDesign-MO-v0`.
+`dovetail/FpgaFolding-v0`, `dovetail/RduPlacement-v0`, `dovetail/NasBench201-v0`,
+`dovetail/Multitask-v0` and `dovetail/MixedPrecision-v0`; with a reward per objective
+`dovetail/Accelerator-MO-v0` and `dovetail/CoDesign-MO-v0`.
 """
 
 from dovetail.envs.design_env import DesignEnv
