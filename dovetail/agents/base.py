@@ -38,6 +38,7 @@ REGISTRY: dict[str, str] = {
     "cem": "dovetail.agents.cem:CEMAgent",
     "genetic": "dovetail.agents.genetic:GeneticAgent",
     "maskable_ppo": "dovetail.agents.maskable_ppo:MaskablePPOAgent",
+    "nasaic": "dovetail.agents.nasaic:NASAICAgent",
     "nemo": "dovetail.agents.nemo:NEMOAgent",
     "nsga2": "dovetail.agents.nsga2:NSGA2Agent",
     "optuna": "dovetail.agents.optuna_sampler:OptunaAgent",
