@@ -42,7 +42,8 @@ EnvOption = Annotated[
         help="What is searched: codesign (network and accelerator), accelerator (for a given "
         "network), nasbench201 (cell and accelerator), multitask (two cells and two "
         "sub-accelerators), mixed_precision (bits per layer), fpga_folding or rdu_placement (how a "
-        "given network lies on a given design).",
+        "given network lies on a given design), or proxy:FILE (costs that a model predicts: "
+        "dovetail proxy train).",
         show_default=ENV,
         rich_help_panel=PROBLEM,
     ),
@@ -157,7 +158,9 @@ def problem_spec(
         if key in spec and name in NAMES.values() and name not in owners:
             allowed = " or ".join(owners)
             raise ProblemError(f"--{key} {spec[key]}: goes with --env {allowed}, not {name}")
-    return {"problem": name, **spec}
+    # A proxy's problem is its file: all else was said when it was trained.
+    kind, colon, path = name.partition(":")
+    return {"problem": kind, **({"model": path} if colon else {}), **spec}
 
 
 def fidelity_spec(spec: Mapping[str, object], fidelities: str | None) -> dict[str, object]:

@@ -21,6 +21,7 @@ from dovetail.envs.hardware import HardwareProblem
 from dovetail.envs.nasbench201 import NasBench201Problem
 from dovetail.envs.objectives import Constraint, constraints_of
 from dovetail.envs.problem import DesignProblem, Evaluation, Objective
+from dovetail.envs.proxy import ProxyProblem
 from dovetail.envs.registry import check_fields, make_problem
 from dovetail.errors import FidelityError, ProblemError
 from dovetail.flow import check_fidelity, family_of
@@ -161,6 +162,8 @@ def at_fidelity(problem: DesignProblem, fidelity: str) -> DesignProblem:
         FidelityError: if the problem has no such fidelity.
         ProblemError: if the table does not know a training of so many epochs.
     """
+    if isinstance(problem, ProxyProblem):
+        return at_fidelity(problem.of, fidelity)
     if isinstance(problem, NasBench201Problem) and fidelity.isdecimal():
         return problem.trained(int(fidelity))
     if not isinstance(problem, HardwareProblem) or fidelity not in SIMULATED:

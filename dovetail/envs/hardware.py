@@ -108,6 +108,9 @@ class HardwareProblem:
         ProblemError: if the base design is illegal, or objectives or constraints are ill-formed.
     """
 
+    name: str
+    """What studies and reports call it."""
+
     def __init__(
         self,
         hardware: HardwareSpace,
@@ -145,6 +148,10 @@ class HardwareProblem:
 
     def network(self, design: IntArray) -> Network:
         """The network of one design (knobs,)."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, object]:
+        """JSON-able specification that rebuilds the same problem."""
         raise NotImplementedError
 
     def _measured(self, choices: IntArray) -> dict[str, FloatArray]:

@@ -19,6 +19,7 @@ BUILT_IN = {
     "fpga_folding": "dovetail.envs.fpga_folding:from_spec",
     "rdu_placement": "dovetail.envs.rdu_placement:from_spec",
     "nasbench201": "dovetail.envs.nasbench201:from_spec",
+    "proxy": "dovetail.envs.proxy:from_spec",
     "multitask": "dovetail.envs.multitask:from_spec",
     "mixed_precision": "dovetail.envs.mixed_precision_spec:from_spec",
 }
