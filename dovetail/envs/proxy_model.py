@@ -126,7 +126,7 @@ class Proxy:
         try:
             if Path(path).stat().st_size > MOST_BYTES:
                 raise ProblemError(f"'{path}' is larger than any proxy")
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return _from_arrays(arrays)
         except OSError as error:
