@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import warnings
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 from dovetail.agents.base import make_agent
-from dovetail.envs.fidelity import FidelityProblem, Level
+from dovetail.envs.fidelity import FidelityProblem, Level, at_fidelity
 from dovetail.envs.problem import Evaluation
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.ir.space import FloatArray, IntArray
 from tests.agents.toy import ToyProblem
+from tests.envs.test_fidelity import small_problem
 
 pytest.importorskip("botorch")
 
@@ -197,3 +199,17 @@ def test_a_look_is_worth_what_it_may_add_to_the_best_known() -> None:
     gain = np.maximum(0.2 + 0.3 * draws[:, 0], 0)
     assert values[0, 0] == pytest.approx(0, abs=1e-9)
     assert values[1, 0] == pytest.approx(np.maximum(gain - best, 0).mean())
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
+def test_from_the_estimate_over_cycles_to_the_gates() -> None:
+    small = small_problem({"rows": (4, 8), "cols": (4, 8), "dataflow": ("ws", "os")})
+    names = (("estimate", 1.0), ("cycle", 2.0), ("rtl", 20.0))
+    made = FidelityProblem([Level(n, cost, at_fidelity(small, n)) for n, cost in names])
+    few = {**QUICK, "initial": 6, "promoted": 2, "looks": 2, "iterations": 5}
+    archive, designs, costs = searched(made, "bayesian_mf", 55, few)
+    assert {*designs[:, -1]} == {0, 1, 2}
+    assert (designs[:, -1] == 2).sum() == 2
+    assert costs.sum() <= 55
+    assert (archive.designs[:, -1] == 2).all()
+    assert archive.hypervolume > 0

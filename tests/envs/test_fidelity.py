@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dovetail.envs.registry import make_problem
 from dovetail.errors import FidelityError, ProblemError, ToolError
 from dovetail.flow import simulate
 from dovetail.ir.network import Network
+from dovetail.ir.space import Value
 from dovetail.networks.builder import NetworkBuilder
 from dovetail.studies.runner import open_study, run_study
 from dovetail.studies.spec import StudySpec
@@ -130,18 +132,21 @@ def test_levels_have_one_space() -> None:
         FidelityProblem([Level("a", 1, ToyProblem()), Level("b", 2, cells)])
 
 
+ROWS: dict[str, Sequence[Value]] = {"rows": (4, 8)}
+
+
 def small_network() -> Network:
     net = NetworkBuilder("small")
     x = net.activation(net.conv2d(net.input("image", (1, 3, 6, 6)), 4, 3, padding=1), "relu")
     return net.build([net.linear(net.flatten(net.global_pool(x)), 3)])
 
 
-def small_problem() -> AcceleratorProblem:
+def small_problem(knobs: Mapping[str, Sequence[Value]] = ROWS) -> AcceleratorProblem:
     base = SystolicArray(
         name="small", rows=4, cols=4, machine="rtl", fold_overlap="full", bus_bits=32,
         input_sram_kib=2, weight_sram_kib=2, output_sram_kib=2, clock_mhz=200, dram_gb_per_s=0.4,
     )  # fmt: skip
-    return AcceleratorProblem(small_network(), SystolicSpace(base, {"rows": (4, 8)}))
+    return AcceleratorProblem(small_network(), SystolicSpace(base, knobs))
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
