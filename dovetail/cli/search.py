@@ -30,7 +30,7 @@ from dovetail.cli.problem_options import (
     fidelity_spec,
     problem_spec,
 )
-from dovetail.errors import OutputError
+from dovetail.errors import OutputError, ProblemError
 
 if TYPE_CHECKING:
     from dovetail.agents.policy_file import PolicyFile
@@ -155,7 +155,8 @@ def search_command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Where an agent of torch computes: cpu, cuda, cuda:N or auto.",
+            help="Where torch computes, for agents and for the training of a supernet: cpu, cuda, "
+            "cuda:N or auto.",
             show_default="cpu",
         ),
     ] = None,
@@ -195,7 +196,7 @@ def search_command(
     )
     spec = fidelity_spec(spec, fidelities)
     settings = assignments(setting, "--agent-set")
-    placed = {} if device is None else {"device": device}
+    placed = _placed(device, agent, trained, before, spec)
     if before is None:
         if trained and agent in (None, trained.agent):
             agent, settings = trained.agent, {**trained.settings, **settings}
@@ -246,6 +247,36 @@ def demo_command(
     write_study_report(study, report, problem)
     if not build_winner(study, folder / "winner", problem):
         raise typer.Exit(1)
+
+
+def _placed(
+    device: str | None,
+    agent: str | None,
+    trained: PolicyFile | None,
+    before: StudySpec | None,
+    spec: dict[str, object],
+) -> dict[str, object]:
+    """Puts `--device` where it belongs: into `spec` for a supernet, and the agent's settings.
+
+    Raises:
+        ProblemError: if neither computes in torch.
+    """
+    from dovetail.agents.base import factory, require
+    from dovetail.devices import torch_device
+
+    if device is None:
+        return {}
+    known = agent or (before.agent if before else trained.agent if trained else AGENT)
+    has = "device" in factory(known).Args.__dataclass_fields__
+    supernet = spec["problem"] == "codesign"
+    if not (has or supernet):
+        raise ProblemError(f"--device {device}: neither agent '{known}' nor the problem has one")
+    require("--device", "torch", "torch")
+    chosen = str(torch_device(device))  # not `auto`: a study says where it was computed
+    if supernet:
+        kept = before.problem.get("training") if before else None
+        spec["training"] = {**(kept or {}), "device": chosen}
+    return {"device": chosen} if has else {}
 
 
 def _policy(path: str | None, before: StudySpec | None) -> PolicyFile | None:

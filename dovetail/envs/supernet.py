@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def build_oracle(
         "dataset": name,
         "dataset_sha256": data.digest,
         "seed": seed,
-        "training": asdict(args),
+        "training": args.to_dict(),
         "family": json.loads(json.dumps(family.to_dict())),
     }
     path = _cache_file(_typed(given, "cache", str), source)
@@ -127,6 +127,10 @@ def build_oracle(
 
 def _check_numbers(training: Mapping[str, object], defaults: Mapping[str, object]) -> None:
     for name, value in training.items():
+        if isinstance(defaults[name], str):
+            if not isinstance(value, str):
+                raise ProblemError(f"training {name} = {value!r}: must be a text")
+            continue
         whole = isinstance(defaults[name], int)
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             noun = "a whole number" if whole else "a number"

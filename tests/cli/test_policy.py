@@ -131,8 +131,11 @@ def test_a_device_that_is_not_there_is_refused_at_once(monkeypatch: pytest.Monke
         options = ("search", "--agent", agent, "--study", "s.db")
         assert "no CUDA device that torch" in run(*options, "--device", "cuda").complaint
         assert "must be auto, cpu, cuda" in run(*options, "--device", "gpu").complaint
+    refused = run(*SEARCH, "--agent", "nsga2", "--device", "cuda", "--study", "s.db").complaint
+    assert "neither agent 'nsga2' nor the problem has one" in refused
+    # The supernet's training has one, whoever searches.
     refused = run("search", "--agent", "nsga2", "--device", "cuda", "--study", "s.db").complaint
-    assert "'nsga2' has no setting 'device'" in refused
+    assert "no CUDA device that torch" in refused
     assert not Path("s.db").exists()
     small = (*SEARCH, "--agent", "ppo", "--agent-set", "batch=32", "--budget", 64)
     succeed(*small, "--study", "a.db")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +175,7 @@ def train_or_load(
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     family = family or ElasticFamily.of(data.channels, data.classes, data.resolution)
     check_fit(family, data)
-    settings = asdict(args or TrainingArgs())
+    settings = (args or TrainingArgs()).to_dict()
     if epochs is not None:
         settings["epochs"] = epochs
     recipe = make_recipe(family, data, seed, settings)

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from dovetail.devices import check_device, place, torch_device
 from dovetail.errors import ProblemError
 from dovetail.networks.elastic.data import Dataset
 from dovetail.networks.elastic.family import ElasticFamily
@@ -33,6 +35,7 @@ class TrainingArgs:
         random_subs: sub-networks per step besides the largest and the smallest.
         shift: pixels by which images move at random, in rows and in columns.
         threads: of torch while training; sums depend on it, so it is part of the recipe.
+        device: where torch trains, as `dovetail.devices` names it; sums depend on it, too.
     """
 
     epochs: int = 40
@@ -43,14 +46,20 @@ class TrainingArgs:
     random_subs: int = 4
     shift: int = 0
     threads: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         positive = min(self.epochs, self.batch, self.threads) >= 1 and self.learning_rate > 0
         if not positive or min(self.random_subs, self.shift) < 0 or not 0 <= self.warmup < 1:
             raise ProblemError(
                 f"training {asdict(self)}: epochs, batch, threads and learning_rate must be > 0, "
                 "random_subs and shift >= 0, warmup within 0 to 1"
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; without the CPU, so that what was trained before there was a choice counts."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("device", "cpu")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +92,19 @@ def train(
     some random ones on the largest one's probabilities. Equal arguments give equal weights on one
     kind of machine; the global random state and torch's thread count stay as they were.
 
+    Raises:
+        ProblemError: if this machine has no such device.
+
     References:
         Yu and Huang, Universally Slimmable Networks, ICCV 2019, sections 3.2 and 3.3 (sandwich
         rule, in-place distillation); Cai et al., Once-for-All, ICLR 2020.
     """
     start = time.perf_counter()
     with threads(args.threads):
-        net = Supernet(family, seed)
+        device = torch_device(args.device)
+        net = Supernet(family, seed).to(device)
         rng = np.random.default_rng(seed)
-        images, labels = torch.from_numpy(dataset.x_train), torch.from_numpy(dataset.y_train)
+        images, labels = place(dataset.x_train, device), place(dataset.y_train, device)
         steps = args.epochs * math.ceil(len(labels) / args.batch)
         optimizer = torch.optim.AdamW(
             net.parameters(), lr=args.learning_rate, weight_decay=args.weight_decay
@@ -101,7 +114,7 @@ def train(
         )
         for epoch in range(args.epochs):
             losses = []
-            order = torch.from_numpy(rng.permutation(len(labels)))
+            order = place(rng.permutation(len(labels)), device)
             for index in order.split(args.batch):
                 optimizer.zero_grad(set_to_none=True)
                 subs = _sandwich(family, rng, args.random_subs)
@@ -112,7 +125,8 @@ def train(
             if progress:
                 seconds = time.perf_counter() - start
                 progress(Progress(epoch + 1, args.epochs, float(np.mean(losses)), seconds))
-    return net
+    # Accuracy is measured in integers on the CPU, wherever the weights come from.
+    return net.cpu()
 
 
 def _sandwich(
@@ -130,10 +144,10 @@ def shifted(x: Tensor, pixels: int, rng: np.random.Generator) -> Tensor:
     if pixels == 0:
         return x
     n, _, size, _ = x.shape
-    offsets = torch.from_numpy(rng.integers(0, 2 * pixels + 1, (2, n)))
-    rows, columns = offsets[:, :, None] + torch.arange(size)
+    offsets = place(rng.integers(0, 2 * pixels + 1, (2, n)), x.device)
+    rows, columns = offsets[:, :, None] + torch.arange(size, device=x.device)
     padded = F.pad(x, (pixels, pixels, pixels, pixels)).movedim(1, 3)
-    image = torch.arange(n)[:, None, None]
+    image = torch.arange(n, device=x.device)[:, None, None]
     return padded[image, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
 
 
