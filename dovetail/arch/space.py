@@ -62,6 +62,11 @@ class SystolicSpace(DesignSpace):
         return table
 
     @cached_property
+    def levels(self) -> dict[Design, FloatArray]:
+        """Values that each column takes over all designs, ascending."""
+        return {column: np.unique(values) for column, (_, values) in self._tables.items()}
+
+    @cached_property
     def _tables(self) -> dict[Design, tuple[tuple[int, ...], FloatArray]]:
         """Per column: positions of the knobs it depends on, and its values over their product."""
         return {column: self._table(column) for column in Design}

@@ -10,7 +10,7 @@ import numpy as np
 
 from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.space import SystolicSpace
-from dovetail.envs.costing import BatchWork, Workload, rows_by_operator
+from dovetail.envs.costing import BatchWork, Networks, Workload, rows_by_operator
 from dovetail.envs.flow_costing import FlowWork, mapper_of
 from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.registry import check_fields
@@ -86,8 +86,8 @@ class AcceleratorProblem(HardwareProblem):
         """The network that every design runs."""
         return self._network
 
-    def _networks(self, choices: IntArray) -> IntArray:
-        return np.broadcast_to(self._index, (len(choices), len(self._index)))
+    def _networks(self, choices: IntArray) -> Networks:
+        return self._index[None], np.zeros(len(choices), dtype=np.int64)
 
     def describe(self) -> dict[str, object]:
         """JSON-able specification that rebuilds the same problem.

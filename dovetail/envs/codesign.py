@@ -11,7 +11,7 @@ from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.space import SystolicSpace
 from dovetail.arch.table import Design
 from dovetail.envs import supernet
-from dovetail.envs.costing import METRICS, BatchWork, Workload, rows_by_operator
+from dovetail.envs.costing import METRICS, BatchWork, Networks, Workload, rows_by_operator
 from dovetail.envs.flow_costing import DEVICE_SHARE, FlowWork, mapper_of
 from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.objectives import parse_constraints, parse_objectives
@@ -115,8 +115,8 @@ class CoDesignProblem(HardwareProblem):
         """The network of one design (knobs,)."""
         return self.family.network(np.asarray(design)[: len(self.choices.knobs)])
 
-    def _networks(self, choices: IntArray) -> IntArray:
-        return self._slots.index(choices)
+    def _networks(self, choices: IntArray) -> Networks:
+        return self._slots.index(choices), np.arange(len(choices))
 
     def _measured(self, choices: IntArray) -> dict[str, FloatArray]:
         error = np.asarray(self.oracle.errors(choices), dtype=np.float64)

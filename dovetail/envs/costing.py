@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from dovetail.ir.space import FloatArray, IntArray
 from dovetail.mappers.rtl.rows import rtl_rows
 from dovetail.mappers.rtl.twins import structure
 from dovetail.mappers.schedule import op_rows, schedule
-from dovetail.mappers.systolic.batch import batch_totals, energy_pj
-from dovetail.sim.columns import ARRAY, NONE, Cost, Op
+from dovetail.mappers.systolic.batch import PairCosts, Rows, energy_pj, sum_up
+from dovetail.mappers.systolic.counts import Count
+from dovetail.sim.columns import ARRAY, NONE, Op
 
 METRICS = ("latency_ms", "energy_mj", "edp_mj_ms", "area_mm2", "utilization")
 """Metrics that an accelerator running a network has."""
@@ -26,35 +28,9 @@ UNMAPPABLE = 1.0
 _RANKS = (Op.G, Op.N, Op.K, Op.C, Op.P, Op.Q, Op.R, Op.S)
 
 
-@dataclass(frozen=True)
-class BatchWork:
-    """Networks on systolic arrays, costed as arrays of numbers.
-
-    Attributes:
-        hardware: the accelerators.
-        workload: operators that the networks are made of.
-        index: rows of the workload (n, slots), -1 if absent, of choices (n, knobs).
-    """
-
-    hardware: SystolicSpace
-    workload: Workload
-    index: Callable[[IntArray], IntArray]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Metrics that designs have."""
-        return METRICS
-
-    def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
-        """Metrics (n,) of lawful designs; NaN where an operator has no tiling that fits."""
-        return self.workload.metrics(self.hardware.rows(hardware), self.index(choices))
-
-    def base(self, choice: IntArray) -> dict[str, float]:
-        """Metrics of the base design with a choice (knobs,) of the network."""
-        costs = self.workload.metrics(
-            design_row(self.hardware.base)[None], self.index(choice[None])
-        )
-        return {name: float(values[0]) for name, values in costs.items()}
+Networks = tuple[Rows, IntArray]
+"""Rows of operators in the slots of networks (networks, slots), -1 if none; and which each of n
+designs runs (n,)."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +47,57 @@ class Workload:
     mapping: str = "latency"
     mapper: str = "greedy"
 
-    def macs(self, index: IntArray) -> FloatArray:
-        """Multiply-accumulates (n,) of networks (n, slots), rows of `operators` or -1."""
+    def macs(self, networks: Rows, number: IntArray) -> FloatArray:
+        """Multiply-accumulates (n,) of the networks `number` (n,), rows of `networks`."""
         each = np.prod(self.operators[:, _RANKS], axis=1, dtype=np.float64)
-        on_array = np.where(self.operators[:, Op.ENGINE] == ARRAY, each, 0.0)
-        return np.append(on_array, 0.0)[index].sum(axis=1)
+        sums = np.empty(len(number))
+        sum_up(np.where(self.operators[:, Op.ENGINE] == ARRAY, each, 0.0), networks, number, sums)
+        return sums
 
-    def metrics(self, designs: FloatArray, index: IntArray) -> dict[str, FloatArray]:
-        """Metrics of n lawful accelerators, each running its own network.
 
-        Args:
-            designs: rows of `Design` columns, (n, len(Design)).
-            index: (n, slots) row of `operators` in each slot of the network, -1 if none.
+@dataclass(frozen=True)
+class BatchWork:
+    """Networks on systolic arrays, costed as arrays of numbers.
 
-        Returns:
-            `METRICS` by name, each (n,); NaN where an operator has no tiling that fits.
-        """
-        totals = batch_totals(
-            designs, self.operators, index, objective=self.mapping, mapper=self.mapper
-        )
-        return figures(designs, totals[:, Cost.CYCLES], energy_pj(totals), self.macs(index))
+    Attributes:
+        hardware: the accelerators.
+        workload: operators that the networks are made of.
+        networks: networks of choices (n, knobs).
+    """
+
+    hardware: SystolicSpace
+    workload: Workload
+    networks: Callable[[IntArray], Networks]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Metrics that designs have."""
+        return METRICS
+
+    @cached_property
+    def pairs(self) -> PairCosts:
+        """Costs of operators on accelerators, kept from batch to batch."""
+        work = self.workload
+        return PairCosts(work.operators, work.mapping, work.mapper, self.hardware.levels)
+
+    def metrics(self, choices: IntArray, hardware: IntArray) -> dict[str, FloatArray]:
+        """Metrics (n,) of lawful designs; NaN where an operator has no tiling that fits."""
+        return self._metrics(self.pairs, self.hardware.rows(hardware), choices)
+
+    def base(self, choice: IntArray) -> dict[str, float]:
+        """Metrics of the base design with a choice (knobs,) of the network."""
+        work = self.workload
+        once = PairCosts(work.operators, work.mapping, work.mapper)
+        costs = self._metrics(once, design_row(self.hardware.base)[None], choice[None])
+        return {name: float(values[0]) for name, values in costs.items()}
+
+    def _metrics(
+        self, pairs: PairCosts, designs: FloatArray, choices: IntArray
+    ) -> dict[str, FloatArray]:
+        networks, number = self.networks(choices)
+        totals = pairs.totals(designs, networks, number)
+        macs = self.workload.macs(networks, number)
+        return figures(designs, totals[:, Count.CYCLES], energy_pj(totals), macs)
 
 
 def figures(

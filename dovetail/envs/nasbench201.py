@@ -22,7 +22,6 @@ from dovetail.envs.hardware import HardwareProblem, Work, parse_hardware
 from dovetail.envs.nasbench201_slots import CONV3, CellTables, code, tabulate_cells
 from dovetail.envs.nasbench201_table import DATASETS, TRAININGS, CellTable
 from dovetail.envs.registry import check_fields
-from dovetail.envs.tabulated import MOST_CELLS, TabulatedWork
 from dovetail.errors import ProblemError, UnknownNameError
 from dovetail.ir.network import Network
 from dovetail.ir.space import FloatArray, IntArray, Knob, Space, Value
@@ -111,9 +110,7 @@ class NasBench201Problem(HardwareProblem):
         if isinstance(hardware, SystolicSpace) and hardware.base.machine == "ideal":
             self.cells: CellTables | None = _operators(dataset)
             workload = Workload(self.cells.operators, mapping, mapper or "greedy")
-            if hardware.space.size * len(workload.operators) <= MOST_CELLS:
-                return TabulatedWork(hardware, workload, self.cells.counts(), code)
-            return BatchWork(hardware, workload, self.cells.index)
+            return BatchWork(hardware, workload, self.cells.networks)
         self.cells = None
         if isinstance(base, SystolicArray):
             mapper = mapper or "greedy"

@@ -1,7 +1,7 @@
 """The exact Pareto front of a NAS-Bench-201 problem, by enumeration of all its designs.
 
-A network's cost is the sum of its operators'. So each accelerator costs each distinct operator
-once, and one matrix product gives the costs of all 15,625 networks on it.
+A network's cost is the sum of its operators', which are costed once for each accelerator
+(`dovetail.mappers.systolic.batch`): all 15,625 networks on it take some hundredths of a second.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 
 from dovetail.envs.nasbench201 import NasBench201Problem
 from dovetail.envs.nasbench201_slots import all_cells
-from dovetail.envs.objectives import assess
-from dovetail.envs.problem import Evaluation
-from dovetail.envs.tabulated import MOST_CELLS, TabulatedWork
 from dovetail.errors import ProblemError
 from dovetail.ir.pareto import ParetoArchive
 from dovetail.ir.space import FloatArray, IntArray
+
+MOST_ACCELERATORS = 20_000
+"""Accelerators that are enumerated at most: in some minutes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class ExactFront:
         return regret
 
 
+def can_enumerate(problem: NasBench201Problem) -> bool:
+    """Whether `exact_front` takes a problem."""
+    return problem.cells is not None and problem.hardware.space.size <= MOST_ACCELERATORS
+
+
 def exact_front(
     problem: NasBench201Problem, progress: Callable[[int, int], None] | None = None
 ) -> ExactFront:
@@ -65,14 +70,13 @@ def exact_front(
     Raises:
         ProblemError: if its accelerators are not costed in closed form, or too many.
     """
-    work, space = problem.work, problem.hardware.space
+    space = problem.hardware.space
     if problem.cells is None:
         raise ProblemError(f"problem '{problem.name}': only ideal systolic arrays are enumerated")
-    if not isinstance(work, TabulatedWork):
-        most = MOST_CELLS // len(problem.cells.operators)
+    if space.size > MOST_ACCELERATORS:
         raise ProblemError(
-            f"problem '{problem.name}' has {space.size:,} accelerators: at most {most:,} are "
-            "enumerated; give fewer knobs or values"
+            f"problem '{problem.name}' has {space.size:,} accelerators: at most "
+            f"{MOST_ACCELERATORS:,} are enumerated; give fewer knobs or values"
         )
     choices = all_cells()
     hardware = np.stack(np.unravel_index(np.arange(space.size), tuple(space.cardinalities)), axis=1)
@@ -82,42 +86,14 @@ def exact_front(
     feasible = 0
     for done, row in enumerate(lawful, start=1):
         designs = np.concatenate([choices, np.broadcast_to(row, (len(choices), len(row)))], axis=1)
-        evaluation = _evaluate(problem, work, choices, row)
+        evaluation = problem.evaluate(designs)
         archive.add(designs, evaluation.objectives, evaluation.feasible)
         if evaluation.feasible.any():
             feasible += int(evaluation.feasible.sum())
             least = np.minimum(least, evaluation.objectives[evaluation.feasible].min(axis=0))
         if progress:
             progress(done, len(lawful))
-    return _exact(problem, archive, len(lawful) * len(choices), feasible, least)
-
-
-def _evaluate(
-    problem: NasBench201Problem, work: TabulatedWork, choices: IntArray, row: IntArray
-) -> Evaluation:
-    """All cells (15625, 6) on one accelerator (knobs,)."""
-    design = work.hardware.rows(row[None])
-    costs = work.costs(design)
-    metrics = work.totals(
-        np.repeat(design, len(choices), axis=0),
-        np.broadcast_to(costs, (len(choices), *costs.shape[1:])),
-        work.counts,
-    )
-    metrics |= problem.measured(choices)
-    unmappable = np.isnan(metrics["latency_ms"])
-    metrics = {name: np.where(unmappable, np.nan, values) for name, values in metrics.items()}
-    return assess(metrics, unmappable.astype(np.float64), problem.objectives, problem.constraints)
-
-
-def _exact(
-    problem: NasBench201Problem, found: ParetoArchive, enumerated: int, feasible: int,
-    least: FloatArray,
-) -> ExactFront:  # fmt: skip
-    """The front with its objectives as the problem itself adds them up, to the last bit."""
-    archive = ParetoArchive(problem.reference_point, len(problem.space.knobs))
-    if len(found):
-        evaluation = problem.evaluate(found.designs)
-        archive.add(found.designs, evaluation.objectives, evaluation.feasible)
     return ExactFront(
-        archive.designs, archive.objectives, archive.hypervolume, enumerated, feasible, least
-    )
+        archive.designs, archive.objectives, archive.hypervolume, len(lawful) * len(choices),
+        feasible, least,
+    )  # fmt: skip

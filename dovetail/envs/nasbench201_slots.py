@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dovetail.ir.network import Network
-from dovetail.ir.space import BoolArray, FloatArray, IntArray
+from dovetail.ir.space import BoolArray, IntArray
 from dovetail.networks.nasbench201 import CELLS, EDGES, NODES, OPERATIONS, SPACE
 
 NONE, SKIP, CONV1, CONV3, POOL = range(len(OPERATIONS))
@@ -36,8 +36,8 @@ class CellTables:
 
     Attributes:
         operators: distinct rows of `Op` columns, (operators, len(Op)).
-        table: row of `operators` in each slot, (15625, slots) of int16, -1 where a slot is empty;
-            cells in the order of `code`.
+        table: row of `operators` in each slot, (15625, slots) of int16, empty slots left out and
+            -1 after the last; cells in the order of `code`.
         built: networks that were built to fill it.
     """
 
@@ -45,16 +45,9 @@ class CellTables:
     table: NDArray[np.int16]
     built: int
 
-    def index(self, cells: IntArray) -> IntArray:
-        """Rows of `operators` (n, slots), -1 where a slot is empty, of cells (n, 6)."""
-        return self.table[code(cells)].astype(np.int64)
-
-    def counts(self) -> FloatArray:
-        """How often each cell's network has each operator, (15625, operators)."""
-        cells, operators = len(self.table), len(self.operators)
-        flat = np.arange(cells)[:, None] * (operators + 1) + (self.table + 1)
-        found = np.bincount(flat.ravel(), minlength=cells * (operators + 1))
-        return found.reshape(cells, operators + 1)[:, 1:].astype(np.float64)
+    def networks(self, cells: IntArray) -> tuple[NDArray[np.int16], IntArray]:
+        """Rows of `operators` in the slots of all networks, and the network of cells (n, 6)."""
+        return self.table, code(cells)
 
 
 def code(cells: IntArray) -> IntArray:
@@ -95,9 +88,10 @@ def tabulate_cells(
             for op in slots.keys() - found:
                 rows[op][slots[op][cell]] = -1
     table = np.stack([rows[name][keys] for name, keys in slots.items()], axis=1)
-    used = (table >= 0).any(axis=0)
+    filled = np.take_along_axis(table, np.argsort(table < 0, axis=1, kind="stable"), axis=1)
+    used = (filled >= 0).any(axis=0)
     operators = np.stack([np.frombuffer(row, dtype=np.int64) for row in distinct])
-    return CellTables(operators, table[:, used].astype(np.int16), built)
+    return CellTables(operators, filled[:, used].astype(np.int16), built)
 
 
 def _slots(cells: IntArray) -> Iterator[Slot]:

@@ -37,12 +37,12 @@ FOLDER = folder_of(
 )
 
 
-def compiled(function: Callable[..., Any], folder: str) -> Any:
+def compiled(function: Callable[..., Any], folder: str, **options: Any) -> Any:
     """Compiles a function without Python objects; integer division by zero is not checked."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = folder  # read once, while decorating
     try:
-        return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+        return numba.njit(cache=True, error_model="numpy", nogil=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
 
@@ -50,4 +50,10 @@ def compiled(function: Callable[..., Any], folder: str) -> Any:
 def kernel(function: Callable[P, T]) -> Callable[P, T]:
     """Compiles a function of the closed forms."""
     result: Callable[P, T] = compiled(function, FOLDER)
+    return result
+
+
+def inlined(function: Callable[P, T]) -> Callable[P, T]:
+    """Compiles a function into every loop that calls it, so that the loop becomes vectors."""
+    result: Callable[P, T] = compiled(function, FOLDER, forceinline=True)
     return result

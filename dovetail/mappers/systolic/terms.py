@@ -1,17 +1,19 @@
-"""What all tilings of one operator on one design share.
+"""What all tilings of one operator on one design share, for blocks of (design, operator) pairs.
 
-Channels count in units: single ones on the ideal machine, words on the RTL machine.
+Channels count in units: single ones on the ideal machine, words on the RTL machine. Terms of a
+block lie term after term, `LANES` pairs each: the same arithmetic on neighbouring numbers is what
+compilers turn into vector instructions.
 """
 
 from __future__ import annotations
 
-from enum import auto
+from enum import IntEnum, auto
 
 import numpy as np
 from numpy import floor
 
 from dovetail.arch.systolic import MACHINES
-from dovetail.arch.table import Column, Design
+from dovetail.arch.table import Design
 from dovetail.ir.space import FloatArray, IntArray
 from dovetail.sim.closed_form import operand_bits, operand_passes
 from dovetail.sim.columns import OS, VECTOR, Op
@@ -27,9 +29,16 @@ from dovetail.sim.tiles import ceil_div, widest_span
 
 RTL = MACHINES.index("rtl")
 
+LANES = 32
+"""Pairs in a block."""
 
-class Term(Column):
-    """What all tilings of one operator on one design share (float64)."""
+
+class Term(IntEnum):
+    """Where each term of a block starts (float64); pair `lane`'s stands at `Term + lane`."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last: list[int]) -> int:
+        return count * LANES
 
     ROWS = auto()  # units in a fold
     COLS = auto()
@@ -74,23 +83,40 @@ class Term(Column):
     MOST_G = auto()  # groups in a tile
     ALL_K = auto()  # output channels
     ALL_C = auto()  # input channels
+    MAC_PJ = auto()
+    INPUT_PJ = auto()  # per byte
+    WEIGHT_PJ = auto()
+    OUTPUT_PJ = auto()
+    DRAM_PJ = auto()
+    BYTES_SUM = auto()  # per partial sum
 
 
-TERMS = len(Term)
+TERMS = len(Term) * LANES
 
 
 @kernel
 def fill_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None:
-    """Fills the shared terms of a (design, operator) pair.
+    """Fills one pair's terms.
 
     Args:
         design: row of `Design` columns.
         op: row of `Op` columns with engine ARRAY, or any of the RTL machine's.
-        terms: (TERMS,), written.
+        terms: the block's from this pair's lane on, written.
     """
     if design[Design.MACHINE] == RTL:
         _fill_rtl_terms(design, op, terms)
-        return
+    else:
+        _fill_ideal_terms(design, op, terms)
+    terms[Term.MAC_PJ] = design[Design.MAC_PJ]
+    terms[Term.INPUT_PJ] = design[Design.INPUT_PJ]
+    terms[Term.WEIGHT_PJ] = design[Design.WEIGHT_PJ]
+    terms[Term.OUTPUT_PJ] = design[Design.OUTPUT_PJ]
+    terms[Term.DRAM_PJ] = design[Design.DRAM_PJ]
+    terms[Term.BYTES_SUM] = design[Design.ACCUMULATOR_BITS] / 4
+
+
+@kernel
+def _fill_ideal_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None:
     bits_in, bits_w, bits_out = operand_bits(design, op)
     P, Q, R, S = op[Op.P], op[Op.Q], op[Op.R], op[Op.S]
     sh, sw, dh, dw = op[Op.STRIDE_H], op[Op.STRIDE_W], op[Op.DILATION_H], op[Op.DILATION_W]
@@ -147,7 +173,8 @@ def _fill_rtl_terms(design: FloatArray, op: IntArray, terms: FloatArray) -> None
     word_in = int(lanes if vector else rows)
     groups, outputs, depth = rtl_extents(design, op)
     streams = int(design[Design.DATAFLOW]) == OS
-    terms[:] = 1
+    for term in range(0, TERMS, LANES):
+        terms[term] = 1
     terms[Term.ROWS] = rows if streams else 1
     terms[Term.DATAFLOW] = design[Design.DATAFLOW]
     terms[Term.G] = groups

@@ -4,10 +4,10 @@ A tiling cuts K (output channels), C (input channels), and the output pixels (im
 then columns, whole ones first). Partial sums never leave the chip: C is the innermost tile loop.
 
 `greedy`, which searches use, ranks a dozen candidates as if all their tiles were alike and costs
-only the best exactly. `exhaustive` walks thousands: K halved step by step, C cut into 1, 2, 3, 4,
-6, 8, 12, … parts, and each time every pixel tile that fits; it costs exactly all that come near the
-best. Both return the cheapest by cycles, energy or their product. On the RTL machine channels are
-cut in whole words, and vector operators are tiled, too.
+only the best exactly (`dovetail.mappers.systolic.greedy`). `exhaustive` walks thousands: K halved
+step by step, C cut into 1, 2, 3, 4, 6, 8, 12, … parts, and each time every pixel tile that fits; it
+costs exactly all that come near the best. Both return the cheapest by cycles, energy or their
+product. On the RTL machine channels are cut in whole words, and vector operators are tiled, too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import numpy as np
 from dovetail.arch.table import Design
 from dovetail.errors import UnknownNameError
 from dovetail.ir.space import FloatArray, IntArray
-from dovetail.mappers.systolic.bound import key_of, place, regular_key
-from dovetail.mappers.systolic.terms import RTL, TERMS, Term, fill_terms
+from dovetail.mappers.systolic.bound import key_of, place, regular_keys
+from dovetail.mappers.systolic.counts import count_cost, count_tiled
+from dovetail.mappers.systolic.exact import windows_touch
+from dovetail.mappers.systolic.greedy import BESTS, Best, greedy
+from dovetail.mappers.systolic.terms import LANES, RTL, TERMS, Term, fill_terms
 from dovetail.sim.closed_form import array_cost
-from dovetail.sim.columns import ARRAY, NONE, VECTOR, Cost, Op, Tile
+from dovetail.sim.columns import ARRAY, VECTOR, Cost, Op, Tile
 from dovetail.sim.kernel import kernel
 from dovetail.sim.rtl_closed_form import rtl_cost
 from dovetail.sim.streaming import vector_cost
@@ -29,11 +32,9 @@ from dovetail.sim.tiles import ceil_div
 OBJECTIVES = ("latency", "energy", "edp")
 MAPPERS = ("greedy", "exhaustive")
 GREEDY, EXHAUSTIVE = range(2)
-ROUNDS = 4
-"""Times that `greedy` tries the neighbours of its best candidate."""
 PROMISING = 2.0
 """A candidate is costed exactly if, were its tiles alike, it cost at most so much of the best."""
-TILE_COLUMNS = len(Tile)
+TILE_COLUMNS, COST_COLUMNS = len(Tile), len(Cost)
 
 
 def objective_code(name: str) -> int:
@@ -108,12 +109,12 @@ def _exhaustive(
             tc = ceil_div(C, cuts)
             limit = np.inf
             while limit >= 1:
-                tg, tb, tp, tq = place(terms, tn, tc, limit)
+                tg, tb, tp, tq = place(terms, 0, tn, tc, limit)
                 if tg < 1:
                     break
+                roughly = regular_keys(terms, 0, objective, tg, tb, tp, tq, tn, tc)
                 for order in range(2 if tc == C and tn < K else 1):
-                    rough = regular_key(design, terms, objective, order, tg, tb, tp, tq, tn, tc)
-                    if rough > lowest * PROMISING:
+                    if roughly[order] > lowest * PROMISING:
                         continue
                     _set(terms, tile, order, tg, tb, tp, tq, tn, tc)
                     key = _exact(design, op, tile, objective, cost)
@@ -147,79 +148,6 @@ def _narrower(tn: int, cols: int) -> int:
 
 
 @kernel
-def _try(
-    design: FloatArray, terms: FloatArray, objective: int, tn: int, tc: int, limit: float,
-    lowest: float, best: IntArray,
-) -> float:  # fmt: skip
-    """Cost key of the better loop order of a candidate, kept in `best` if below `lowest`."""
-    tg, tb, tp, tq = place(terms, tn, tc, limit)
-    if tg < 1:
-        return np.inf
-    found = np.inf
-    for order in range(2 if tc == terms[Term.C] and tn < terms[Term.K] else 1):
-        key = regular_key(design, terms, objective, order, tg, tb, tp, tq, tn, tc)
-        found = min(found, key)
-        if key < lowest:
-            lowest = key
-            _set(terms, best, order, tg, tb, tp, tq, tn, tc)
-    return found
-
-
-@kernel
-def _greedy(design: FloatArray, objective: int, terms: FloatArray, best: IntArray) -> float:
-    """Ranks few candidates by `regular_key`; returns that of `best`, infinite if none fits.
-
-    For every width it tries the deepest tile and the shallowest that fills the array's rows;
-    widths are halved until that stops paying. Then width, depth and pixels of the best are halved
-    and doubled as long as one of these pays.
-    """
-    rows, cols, kernel = int(terms[Term.ROWS]), int(terms[Term.COLS]), int(terms[Term.KERNEL])
-    K, C = int(terms[Term.K]), int(terms[Term.C])
-    room = int(terms[Term.ROOM_W]) // kernel
-    shallow = min(C, ceil_div(rows, kernel))
-    unit_k, unit_c = int(terms[Term.UNIT_K]), int(terms[Term.UNIT_C])
-    lowest = np.inf
-    worse = 0
-    tn = K
-    while True:
-        here = np.inf
-        deep = min(C, room // tn)
-        if deep >= 1:
-            deep = ceil_div(C, ceil_div(C, deep))
-            here = _try(design, terms, objective, tn, deep, np.inf, lowest, best)
-            lowest = min(here, lowest)
-            if shallow < deep:
-                key = _try(design, terms, objective, tn, shallow, np.inf, lowest, best)
-                here, lowest = min(here, key), min(key, lowest)
-        worse = worse + 1 if here > lowest else 0
-        if tn == 1 or worse >= 2:
-            break
-        tn = _narrower(tn, cols)
-    if lowest == np.inf:  # where no full rows fit, a single input channel still may
-        tn = min(K, max(1, room))
-        while lowest == np.inf and tn >= 1:
-            lowest = _try(design, terms, objective, tn, 1, np.inf, lowest, best)
-            tn = tn // 2
-        if lowest == np.inf:
-            return lowest
-    for _ in range(ROUNDS):
-        before = lowest
-        tn = best[Tile.K] if unit_k == 1 else ceil_div(best[Tile.K], unit_k)
-        tc = best[Tile.C] if unit_c == 1 else ceil_div(best[Tile.C], unit_c)
-        pixels = float(best[Tile.G] * best[Tile.N] * best[Tile.P] * best[Tile.Q])
-        half = ceil_div(tc, 2)
-        lowest = min(lowest, _try(design, terms, objective, tn, tc, pixels / 2, lowest, best))
-        if half < tc:
-            lowest = min(lowest, _try(design, terms, objective, tn, half, np.inf, lowest, best))
-        if tc < C and 2 * tc * tn <= room:
-            more = ceil_div(C, max(1, C // (2 * tc)))
-            lowest = min(lowest, _try(design, terms, objective, tn, more, np.inf, lowest, best))
-        if lowest == before:
-            break
-    return lowest
-
-
-@kernel
 def _vector(
     design: FloatArray, op: IntArray, objective: int, terms: FloatArray, best: IntArray,
     tile: IntArray, cost: FloatArray,
@@ -237,7 +165,7 @@ def _vector(
         last = np.inf
         limit = np.inf
         while limit >= 1:
-            tg, tb, tp, tq = place(terms, tn, tn * operands, limit)
+            tg, tb, tp, tq = place(terms, 0, tn, tn * operands, limit)
             if tg < 1:
                 break
             _set(terms, tile, 0, tg, tb, tp, tq, tn, 1)
@@ -255,35 +183,71 @@ def _vector(
 
 
 @kernel
-def choose_tile(
-    design: FloatArray, op: IntArray, objective: int, mapper: int,
-    best: IntArray, tile: IntArray, terms: FloatArray, cost: FloatArray,
+def greedy_tiles(
+    designs: FloatArray, ops: IntArray, pair_design: IntArray, pair_op: IntArray, objective: int,
+    tiles: IntArray,
+) -> None:  # fmt: skip
+    """Tiles of all pairs that run on the array, from the `greedy` mapper.
+
+    Args:
+        designs: (designs, len(Design)).
+        ops: (operators, len(Op)).
+        pair_design: (pairs,) row of `designs`.
+        pair_op: (pairs,) row of `ops`.
+        objective: LATENCY, ENERGY or EDP.
+        tiles: (pairs, len(Tile)), written; no groups where no tiling fits.
+    """
+    terms, best = np.ones(TERMS, dtype=np.float64), np.zeros(BESTS, dtype=np.float64)
+    waiting = np.zeros(LANES, dtype=np.int64)
+    count = 0
+    for i in range(pair_op.shape[0]):
+        if ops[pair_op[i], Op.ENGINE] == ARRAY:
+            fill_terms(designs[pair_design[i]], ops[pair_op[i]], terms[count:])
+            waiting[count] = i
+            count += 1
+        if count == LANES or (i == pair_op.shape[0] - 1 and count > 0):
+            greedy(terms, best, objective, count)
+            for lane in range(count):
+                _take(terms[lane:], best[lane:], tiles[waiting[lane]])
+            count = 0
+
+
+@kernel
+def _take(terms: FloatArray, best: FloatArray, tile: IntArray) -> None:
+    """Writes the tile that `greedy` found for the pair whose lane the arrays start at."""
+    tile[:] = 0
+    if best[Best.KEY] < np.inf:
+        _set(
+            terms, tile, int(best[Best.ORDER]), best[Best.G], best[Best.N], best[Best.P],
+            best[Best.Q], best[Best.K], best[Best.C],
+        )  # fmt: skip
+
+
+@kernel
+def _finish_tile(
+    design: FloatArray, op: IntArray, objective: int, mapper: int, best: IntArray,
+    tile: IntArray, terms: FloatArray, cost: FloatArray,
 ) -> bool:  # fmt: skip
-    """Writes the cheapest tiling to `best` and its exact cost to `cost`.
+    """Completes the choice of a tile where `greedy_tiles` has not; False if none fits.
 
     Args:
         design: row of `Design` columns.
         op: row of `Op` columns with engine ARRAY; or VECTOR, on the RTL machine.
         objective: LATENCY, ENERGY or EDP.
         mapper: GREEDY or EXHAUSTIVE.
-        best: row of `Tile` columns, written.
+        best: row of `Tile` columns, from `greedy_tiles`; written.
         tile: work space of the same shape.
         terms: work space, (TERMS,).
-        cost: row of `Cost` columns, written.
-
-    Returns:
-        False if no tiling fits the scratchpads.
+        cost: work space, row of `Cost` columns.
     """
-    fill_terms(design, op, terms)
     if op[Op.ENGINE] == VECTOR:
-        if _vector(design, op, objective, terms, best, tile, cost) == np.inf:
-            return False
-    else:
-        if _greedy(design, objective, terms, best) == np.inf:
-            return False
-        if mapper == EXHAUSTIVE:
-            _exhaustive(design, op, objective, terms, best, tile, cost)
-    _cost(design, op, best, cost)
+        fill_terms(design, op, terms)
+        return _vector(design, op, objective, terms, best, tile, cost) < np.inf
+    if best[Tile.G] == 0:
+        return False
+    if mapper == EXHAUSTIVE:
+        fill_terms(design, op, terms)
+        _exhaustive(design, op, objective, terms, best, tile, cost)
     return True
 
 
@@ -309,53 +273,52 @@ def cost_pairs(
     """
     work = np.zeros(tiles.shape[1], dtype=np.int64)
     terms = np.zeros(TERMS, dtype=np.float64)
+    greedy_tiles(designs, ops, pair_design, pair_op, objective, tiles)
     for i in range(pair_design.shape[0]):
-        design, op = designs[pair_design[i]], ops[pair_op[i]]
+        design, op, cost = designs[pair_design[i]], ops[pair_op[i]], costs[i]
         engine = op[Op.ENGINE]
         if engine == ARRAY or (engine == VECTOR and design[Design.MACHINE] == RTL):
-            if not choose_tile(design, op, objective, mapper, tiles[i], work, terms, costs[i]):
+            if not _finish_tile(design, op, objective, mapper, tiles[i], work, terms, cost):
                 return i
+            _cost(design, op, tiles[i], cost)
         elif engine == VECTOR:
-            vector_cost(design, op, costs[i])
+            vector_cost(design, op, cost)
         else:
-            costs[i, :] = 0.0
+            cost[:] = 0.0
     return -1
 
 
 @kernel
-def total_costs(
-    designs: FloatArray, ops: IntArray, row_index: IntArray, objective: int, mapper: int,
-    totals: FloatArray,
+def count_pairs(
+    designs: FloatArray, ops: IntArray, pair_design: IntArray, pair_op: IntArray,
+    objective: int, mapper: int, counts: FloatArray,
 ) -> None:  # fmt: skip
-    """Maps, costs and adds up each design's own operators.
+    """Maps pairs as `cost_pairs` does and tells what time and energy are made of.
 
     Args:
-        designs: (n, len(Design)).
+        designs: (designs, len(Design)).
         ops: (operators, len(Op)).
-        row_index: (n, slots) row of `ops` in each slot of a design's network; -1: absent.
+        pair_design: (pairs,) row of `designs`.
+        pair_op: (pairs,) row of `ops`.
         objective: LATENCY, ENERGY or EDP.
         mapper: GREEDY or EXHAUSTIVE.
-        totals: (n, len(Cost)), written; NaN for a design with an operator that has no tiling.
+        counts: (pairs, len(Count)), written; NaN where no tiling fits.
     """
-    tile = np.zeros(TILE_COLUMNS, dtype=np.int64)
+    tiles = np.zeros((pair_op.shape[0], TILE_COLUMNS), dtype=np.int64)
     work = np.zeros(TILE_COLUMNS, dtype=np.int64)
     terms = np.zeros(TERMS, dtype=np.float64)
-    # A network repeats operators: each distinct one is costed once per design.
-    costs = np.zeros((ops.shape[0], totals.shape[1]), dtype=np.float64)
-    costed = np.full(ops.shape[0], -1, dtype=np.int64)
-    for i in range(designs.shape[0]):
-        totals[i, :] = 0.0
-        for slot in range(row_index.shape[1]):
-            row = row_index[i, slot]
-            if row < 0 or ops[row, Op.ENGINE] == NONE:
-                continue
-            if costed[row] != i:
-                costed[row] = i
-                if ops[row, Op.ENGINE] == VECTOR and designs[i, Design.MACHINE] != RTL:
-                    vector_cost(designs[i], ops[row], costs[row])
-                elif not choose_tile(
-                    designs[i], ops[row], objective, mapper, tile, work, terms, costs[row]
-                ):
-                    costs[row, :] = np.nan
-            for column in range(totals.shape[1]):
-                totals[i, column] += costs[row, column]
+    cost = np.zeros(COST_COLUMNS, dtype=np.float64)
+    greedy_tiles(designs, ops, pair_design, pair_op, objective, tiles)
+    for i in range(pair_op.shape[0]):
+        design, op = designs[pair_design[i]], ops[pair_op[i]]
+        if design[Design.MACHINE] != RTL and op[Op.ENGINE] == VECTOR:
+            vector_cost(design, op, cost)
+            count_cost(cost, counts[i])
+        elif not _finish_tile(design, op, objective, mapper, tiles[i], work, terms, cost):
+            tiles[i, Tile.G] = 0
+            counts[i] = np.nan
+        elif design[Design.MACHINE] == RTL or not windows_touch(op):
+            _cost(design, op, tiles[i], cost)
+            count_cost(cost, counts[i])
+            tiles[i, Tile.G] = 0
+    count_tiled(designs, ops, pair_design, pair_op, tiles, counts)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dovetail.envs.nasbench201 import NasBench201Problem
-from dovetail.envs.nasbench201_front import exact_front
+from dovetail.envs.nasbench201_front import can_enumerate, exact_front
 from dovetail.envs.problem import DesignProblem
-from dovetail.envs.tabulated import TabulatedWork
 from dovetail.ir.pareto import ParetoArchive, hypervolume, non_dominated
 from dovetail.ir.space import FloatArray
 from dovetail.studies.comparison.traces import Trace
@@ -53,7 +52,7 @@ def exact(
         problem: NAS-Bench-201 on tabulated accelerators, or of at most `MOST` designs.
         progress: called with what is done and what there is to do.
     """
-    if isinstance(problem, NasBench201Problem) and isinstance(problem.work, TabulatedWork):
+    if isinstance(problem, NasBench201Problem) and can_enumerate(problem):
         front = exact_front(problem, progress)
         return Yardstick(front.hypervolume, front.enumerated)
     space = problem.space

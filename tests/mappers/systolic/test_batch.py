@@ -32,8 +32,6 @@ def test_totals_are_the_sums_of_the_flow(name, objective):
         report = simulate(network, accelerator, objective=objective, mapper="greedy")
         assert total[Cost.CYCLES] == report.cycles
         assert energy == pytest.approx(report.energy_pj, rel=1e-12)
-        traffic = total[[Cost.DRAM_INPUT, Cost.DRAM_WEIGHT, Cost.DRAM_OUTPUT]]
-        assert traffic.tolist() == list(report.total["dram_bytes"].values())
 
 
 def test_each_design_may_run_its_own_network():
