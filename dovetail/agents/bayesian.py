@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -101,7 +101,7 @@ class BayesianAgent:
         self._candidates = Candidates(
             problem.space, self._rng, args.pool, args.rounds, args.shortlist
         )
-        self._sobol = make_sobol(problem.space, seed)
+        self._spread = Spread(problem.space, seed)
         self._seen = Seen(problem.space)
         self._hyperparameters: dict[str, Hyperparameters] = {}
         knobs, m, c = len(problem.space.knobs), len(problem.objectives), len(self._constraints)
@@ -135,10 +135,6 @@ class BayesianAgent:
         self._objectives = np.concatenate([self._objectives, evaluation.objectives])
         self._excess = np.concatenate([self._excess, excess])
         self._laws = np.concatenate([self._laws, laws])
-
-    def _spread(self, count: int) -> IntArray:
-        points = self._sobol.draw(count).numpy().astype(np.float64)
-        return (points * self._space.cardinalities).astype(np.int64)
 
     def _feasible(self) -> BoolArray:
         # An excess is NaN only where a law is broken.
@@ -247,8 +243,16 @@ def load_surrogate(what: str) -> None:
         import_module("dovetail.agents.surrogate")
 
 
-def make_sobol(space: Space, seed: int) -> Any:
-    """A scrambled Sobol sequence over the knobs of a space."""
-    from torch.quasirandom import SobolEngine
+class Spread:
+    """Designs of a space spread by a scrambled Sobol sequence."""
 
-    return SobolEngine(len(space.knobs), scramble=True, seed=seed)
+    def __init__(self, space: Space, seed: int) -> None:
+        from torch.quasirandom import SobolEngine
+
+        self._sobol = SobolEngine(len(space.knobs), scramble=True, seed=seed)
+        self._cardinalities = space.cardinalities
+
+    def __call__(self, count: int) -> IntArray:
+        """The next designs (count, knobs)."""
+        points = self._sobol.draw(count).numpy().astype(np.float64)
+        return (points * self._cardinalities).astype(np.int64)

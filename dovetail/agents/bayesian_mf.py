@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dovetail.agents.bayesian import BayesianAgent, load_surrogate, make_sobol
+from dovetail.agents.bayesian import BayesianAgent, Spread, load_surrogate
 from dovetail.agents.candidates import Candidates
 from dovetail.agents.encoding import UnitEncoding
 from dovetail.agents.isolation import Isolation
@@ -104,7 +104,7 @@ class BayesianMFAgent:
         self._rng = np.random.default_rng(seed)
         self._isolation = Isolation(seed)
         self._candidates = Candidates(space, self._rng, args.pool, args.rounds, args.shortlist)
-        self._sobol = make_sobol(space, seed)
+        self._spread = Spread(space, seed)
         self._seen = [Seen(space) for _ in self._costs]
         self._hyperparameters: dict[str, Hyperparameters] = {}
         none: IntArray = np.zeros((0, len(space.knobs)), dtype=np.int64)
@@ -153,10 +153,6 @@ class BayesianMFAgent:
             return None
         count = self._args.looks if len(self._asked) else self._args.initial
         return fresh_rows(self._spread, count, self._seen[0])
-
-    def _spread(self, count: int) -> IntArray:
-        points = self._sobol.draw(count).numpy().astype(np.float64)
-        return (points * self._space.cardinalities).astype(np.int64)
 
     def _violation(self) -> FloatArray:
         return self._laws + np.nan_to_num(np.maximum(self._excess, 0.0)).sum(axis=1)

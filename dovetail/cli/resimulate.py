@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
+from rich.table import Table
 
 from dovetail.cli.options import examples
 from dovetail.cli.output import console, make_table, show
 from dovetail.cli.study import StudyArgument
+
+if TYPE_CHECKING:
+    from dovetail.envs.fidelity import Resimulation
+    from dovetail.ir.space import IntArray
 
 MOST = 16
 
@@ -39,7 +45,6 @@ def resimulate_command(
     ] = MOST,
 ) -> None:
     """Simulate the front of a study at a higher fidelity, and show what changes."""
-    from dovetail.cli.front import number
     from dovetail.cli.running import prepare_problem
     from dovetail.envs.fidelity import resimulate
     from dovetail.studies.front import spread
@@ -56,18 +61,24 @@ def resimulate_command(
     with console(stderr=True).status(f"simulating {len(chosen)} designs at fidelity {fidelity}"):
         found = resimulate(problem, records.designs[chosen], fidelity)
     metrics = [objective.name for objective in spec.objectives]
-    table = make_table(["evaluation", *(h for m in metrics for h in (m, fidelity, "%"))])
-    for row, place in enumerate(chosen):
-        cells = [str(place)]
-        for metric in metrics:
-            values = found.before.metrics[metric][row], found.after.metrics[metric][row]
-            cells += [*map(number, values), f"{100 * found.change(metric)[row]:+.2f}"]
-        table.add_row(*cells)
-    show(table)
+    show(_table(found, metrics, fidelity, chosen))
     print(f"\n{len(chosen)} of {len(front)} designs of the front, evaluated at {fidelity}")
     for metric in metrics:
         change = 100 * found.change(metric)
         print(f"{metric}: {np.nanmin(change):+.2f} % to {np.nanmax(change):+.2f} %")
     lost = int((found.before.feasible & ~found.after.feasible).sum())
-    kept = int(found.survivors().sum())
-    print(f"{kept} still on their front, {lost} no longer feasible")
+    print(f"{found.survivors().sum()} still on their front, {lost} no longer feasible")
+
+
+def _table(found: Resimulation, metrics: Sequence[str], fidelity: str, numbers: IntArray) -> Table:
+    """Each design's metrics before and after, and the change between them."""
+    from dovetail.cli.front import number
+
+    table = make_table(["evaluation", *(h for m in metrics for h in (m, fidelity, "%"))])
+    for row, place in enumerate(numbers):
+        cells = [str(place)]
+        for metric in metrics:
+            values = found.before.metrics[metric][row], found.after.metrics[metric][row]
+            cells += [*map(number, values), f"{100 * found.change(metric)[row]:+.2f}"]
+        table.add_row(*cells)
+    return table
