@@ -32,11 +32,11 @@ from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray, IntArray
 
-MOST_DESIGNS = 2**20
+MOST_DESIGNS = 2**16
 """Designs of one batch."""
 
-MOST_UNITS = 4096
-"""Hidden units; files of policies are small."""
+MOST_UNITS = 1024
+"""Hidden units; an LSTM of so many has 8 million weights."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,9 @@ def policy_command(
         constraint,
     )
     same = spec["problem"] == file.problem.get("problem")
-    problem = prepare_problem({**file.problem, **spec} if same else spec)
+    # Where supernets are cached is this machine's business, never a file's.
+    stored = {key: value for key, value in file.problem.items() if key != "cache"}
+    problem = prepare_problem({**stored, **spec} if same else spec)
     weights = (
         np.array([preference_of(text, problem) for text in preference])
         if preference

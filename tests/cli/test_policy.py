@@ -79,6 +79,38 @@ def test_senseless_requests_are_refused(options: tuple[str, ...], words: str, po
     assert words in run("policy", policy, *options).complaint
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"agent": "nope"}, "unknown agent 'nope'"),
+        ({"agent": "nsga2"}, "agent 'nsga2' has no policy"),
+        ({"agent": "ppo", "settings": {"hidden": 10**9}}, "hidden"),
+        ({"settings": {"batch": -1}}, "setting batch = -1"),
+        ({"settings": {"batch": [1]}}, "must be of type int"),
+        ({"settings": {"colour": 1}}, "has no setting 'colour'"),
+        ({"settings": 3}, "does not say what it was trained for"),
+        ({"problem": {}}, "unknown design problem"),
+        ({"problem": {"problem": "nope"}}, "unknown design problem 'nope'"),
+        ({"problem": {"problem": "accelerator", "network": 3}}, "network"),
+        ({"problem": {"problem": "accelerator", "network": "\x1b[2J"}}, "unknown network"),
+        ({"knobs": [[]]}, "is for other knobs"),
+        ({"objectives": ["\x1b[2J\n"]}, "is for the objectives"),
+    ],
+)
+def test_files_that_say_nonsense_are_refused(
+    change: dict[str, object], words: str, policy: Path
+) -> None:
+    from safetensors.numpy import load, save
+
+    data = policy.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    meaning = json.loads(header["__metadata__"]["dovetail"]) | change
+    Path("f").write_bytes(save(load(data), {"dovetail": json.dumps(meaning)}))
+    refused = run("policy", "f").complaint
+    assert words in refused
+    assert refused.isprintable()
+
+
 def test_a_study_that_begins_from_a_policy_resumes_to_the_same(policy: Path) -> None:
     options = (*SEARCH, "--policy", policy, "--seed", 5, "--agent-set", "batch=64")
     succeed(*options, "--budget", 400, "--study", "whole.db", "--save-policy", "a")
