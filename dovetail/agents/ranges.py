@@ -107,6 +107,15 @@ RANGES: dict[str, Ranges] = {
         "rounds": Choice((1, 3, 5)),
         "shortlist": Choice((8, 16, 32)),
     },
+    "bayesian_mf": {
+        "initial": Range(8, 64, log=True, whole=True),
+        "promoted": Choice((2, 4, 6, 12)),
+        "batch": Choice((1, 2, 4)),
+        "looks": Choice((4, 8)),
+        "pool": Choice((256, 512, 1024)),
+        "rounds": Choice((1, 3, 5)),
+        "shortlist": Choice((16, 32)),
+    },
     "cem": {
         "batch": Range(28, 560, log=True, whole=True),
         "elite": Range(5, 80, log=True, whole=True),
@@ -122,6 +131,24 @@ RANGES: dict[str, Ranges] = {
         "spread": _SPREAD,
     },
     "maskable_ppo": _POLICY,
+    "nasaic": {
+        "episodes": Choice((2, 5, 10)),
+        "hardware_steps": Choice((1, 5, 10, 20)),
+        "hidden": Choice((32, 64, 128)),
+        "learning_rate": Range(5e-4, 2e-2, log=True),
+        "baseline": Range(0.5, 0.99),
+        "entropy": Range(0.003, 0.1, log=True),
+    },
+    "nemo": {
+        "population": Range(40, 400, log=True, whole=True),
+        "messages": Choice((1, 2, 3)),
+        "hidden": Choice((4, 8, 16)),
+        "crossover": Range(0.3, 1),
+        "mutated_knobs": _MUTATED,
+        "spread": _SPREAD,
+        "noise": Range(0.1, 2, log=True),
+        "mutated_share": Range(0.02, 0.5, log=True),
+    },
     "nsga2": {
         "population": _POPULATION,
         "crossover": Range(0.3, 1),
@@ -151,6 +178,16 @@ RANGES: dict[str, Ranges] = {
         "discount": Range(0.8, 1),
         "entropy": Range(0.003, 0.1, log=True),
         "horizon": Range(500, 20_000, log=True, whole=True),
+    },
+    "rhnas": {
+        "batch": Choice((16, 32, 64)),
+        "restarts": Choice((8, 16, 32, 64)),
+        "hardware_steps": Choice((1, 2, 4)),
+        "architecture_steps": Choice((30, 100, 200)),
+        "hardware_rate": Range(0.05, 1, log=True),
+        "architecture_rate": Range(0.02, 0.5, log=True),
+        "hardware_entropy": Range(0.01, 0.2, log=True),
+        "architecture_entropy": Range(0.001, 0.1, log=True),
     },
 }
 """Ranges around the defaults, by agent; one that is not here has one draw: its defaults."""
