@@ -43,6 +43,7 @@ REGISTRY: dict[str, str] = {
     "nsga2": "dovetail.agents.nsga2:NSGA2Agent",
     "optuna": "dovetail.agents.optuna_sampler:OptunaAgent",
     "ppo": "dovetail.agents.ppo:PPOAgent",
+    "predictor": "dovetail.agents.predictor:PredictorAgent",
     "pymoo": "dovetail.agents.pymoo_algorithm:PymooAgent",
     "random": "dovetail.agents.random_search:RandomAgent",
     "reinforce": "dovetail.agents.reinforce:ReinforceAgent",

@@ -23,10 +23,10 @@ from scipy.optimize import minimize
 from dovetail.errors import ProblemError
 from dovetail.ir.space import FloatArray, IntArray, Space
 
-TUNED_ON = 256
+TUNED_ON = 200
 """Samples that hyperparameters are chosen on at most."""
 
-STEPS = 40
+STEPS = 25
 """Iterations of L-BFGS at most."""
 
 PRIOR_SPREAD = 2.0
@@ -142,39 +142,40 @@ class ProductGP:
         ]
 
     def _kernel(self, left: IntArray, right: IntArray) -> FloatArray:
-        """Kernel (n, m): a sum of logarithms, so that one matrix product does all knobs."""
-        return np.exp(self._log_kernel(left, right))
+        """Kernel (n, m) of designs (n, knobs) and (m, knobs)."""
+        return self._product(self._code(left), self._code(right))
 
-    def _log_kernel(self, left: IntArray, right: IntArray) -> FloatArray:
-        logs = np.zeros((int(self._sizes.sum()),) * 2)
+    def _product(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Kernel (n, m) of codes: a sum of logarithms, so that matrix products do all knobs."""
+        logs = np.zeros((left.shape[1],) * 2)
         for start, table in zip(self._starts, self._tables(self._hyper), strict=True):
             part = slice(start, start + len(table))
             logs[part, part] = np.log(table)
-        code = np.zeros((len(left), len(logs)))
-        code[np.arange(len(left))[:, None], left + self._starts] = 1.0
-        columns = np.zeros((len(logs), len(right)))
-        for start, knob in zip(self._starts, range(len(self._sizes)), strict=True):
-            part = slice(start, start + self._sizes[knob])
-            columns[part] = logs[part, part][:, right[:, knob]]
-        product: FloatArray = code @ columns
-        return product
+        kernel: FloatArray = np.exp(left @ (logs @ right.T))
+        return kernel
+
+    def _code(self, designs: IntArray) -> FloatArray:
+        """One-hot codes (n, sum of values)."""
+        code = np.zeros((len(designs), int(self._sizes.sum())))
+        code[np.arange(len(designs))[:, None], designs + self._starts] = 1.0
+        return code
 
     def _tune(self, designs: IntArray, targets: FloatArray) -> None:
         """Maximises the marginal likelihood over rho, length and noise, amplitude profiled out."""
         low = np.concatenate([np.full(len(self._sizes), np.log(1e-3)), np.log([0.1, 1e-5])])
         high = np.concatenate([np.full(len(self._sizes), np.log(1e3)), np.log([3.0, 1.0])])
         found = minimize(
-            self._loss, self._hyper, args=(designs, targets), jac=True, method="L-BFGS-B",
-            bounds=np.stack([low, high], axis=1), options={"maxiter": STEPS},
+            self._loss, self._hyper, args=(self._code(designs), targets), jac=True,
+            method="L-BFGS-B", bounds=np.stack([low, high], axis=1), options={"maxiter": STEPS},
         )  # fmt: skip
         self._hyper = np.asarray(found.x, dtype=np.float64)
 
     def _loss(
-        self, hyper: FloatArray, designs: IntArray, targets: FloatArray
+        self, hyper: FloatArray, code: FloatArray, targets: FloatArray
     ) -> tuple[float, FloatArray]:
         """Negative log likelihood and prior, and its gradient (Rasmussen, equations 5.8, 5.9)."""
         self._hyper = hyper
-        kernel, noise, n = self._kernel(designs, designs), float(np.exp(hyper[-1])), len(targets)
+        kernel, noise, n = self._product(code, code), float(np.exp(hyper[-1])), len(targets)
         factor = cho_factor(kernel + noise * np.eye(n), lower=True)
         inverse = cho_solve(factor, np.eye(n))
         weights = inverse @ targets
@@ -182,24 +183,28 @@ class ProductGP:
         away = (hyper - self._start) / PRIOR_SPREAD
         loss = 0.5 * n * np.log(amplitude) + float(np.log(np.diag(factor[0])).sum())
         slope = 0.5 * (inverse - np.outer(weights, weights) / amplitude)
-        gradient = self._slopes(hyper, slope * kernel, designs)
+        # Sums over pairs of samples by their pair of values.
+        gradient = self._slopes(hyper, code.T @ (slope * kernel) @ code)
         gradient[-1] = noise * np.trace(slope)
         return loss + 0.5 * float(away @ away), gradient + away / PRIOR_SPREAD
 
-    def _slopes(self, hyper: FloatArray, slope: FloatArray, designs: IntArray) -> FloatArray:
-        """Derivatives by log rho and log length where `slope` (n, n) are those by log kernel."""
+    def _slopes(self, hyper: FloatArray, pairs: FloatArray) -> FloatArray:
+        """Derivatives by log rho and log length of a loss.
+
+        Args:
+            hyper: hyperparameters.
+            pairs: its derivatives by the kernel's logarithms of pairs of values, (width, width).
+        """
         gradient = np.zeros(len(hyper))
         square = np.exp(2 * hyper[-2])
-        for knob, gaps in enumerate(self._gaps):
-            values = designs[:, knob]
-            # Sums over pairs of samples by their pair of values.
-            onehot = np.eye(len(gaps))[values]
-            pairs = onehot.T @ slope @ onehot
-            rho, near = np.exp(hyper[knob]), np.exp(-gaps / square)
-            by_rho = rho * near / (1 + rho * near) - rho / (1 + rho)
+        for knob, (gaps, start) in enumerate(zip(self._gaps, self._starts, strict=True)):
+            part = pairs[start : start + len(gaps), start : start + len(gaps)]
+            raised = np.exp(hyper[knob] - gaps / square)
+            share = raised / (1 + raised)
+            rho = np.exp(hyper[knob])
+            gradient[knob] = (part * (share - rho / (1 + rho))).sum()
             scaled = np.where(np.isfinite(gaps), gaps, 0.0) * 2 / square
-            gradient[knob] = (pairs * by_rho).sum()
-            gradient[-2] += (pairs * rho * near / (1 + rho * near) * scaled).sum()
+            gradient[-2] += (part * share * scaled).sum()
         return gradient
 
 

@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, object]] = {
     "cem": {"batch": 16, "elite": 4},
     "genetic": {"population": 16, "niche": 4},
     "optuna": {"batch": 4, "startup": 4},
+    "predictor": {"initial": 16, "batch": 8, "population": 8, "generations": 3},
     "pymoo": {"population": 16},
     "random": {"batch": 16},
     "reinforce": {"batch": 16, "group": 8},
