@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def exact(
     """Enumerates a problem that is small, or whose structure allows it; None for others.
 
     Args:
-        problem: NAS-Bench-201 on tabulated accelerators, or of at most `MOST` designs.
+        problem: NAS-Bench-201 on few ideal systolic arrays, or of at most `MOST` designs.
         progress: called with what is done and what there is to do.
     """
     if isinstance(problem, NasBench201Problem) and can_enumerate(problem):
