@@ -15,6 +15,7 @@ from dovetail.arch.knobs import DesignSpace
 from dovetail.arch.space import SystolicSpace
 from dovetail.arch.systolic import SystolicArray
 from dovetail.envs.costing import UNMAPPABLE
+from dovetail.envs.known import KnownDesigns
 from dovetail.envs.objectives import (
     Constraint,
     assess,
@@ -200,20 +201,37 @@ class HardwareProblem:
             ProblemError: if the shape or an index is wrong.
         """
         self.space.check(designs)
-        choices, hardware = self.split(designs)
         violation = self.excess(designs)
-        metrics = {name: np.full(len(designs), np.nan) for name in self.metrics}
+        figures = np.full((len(designs), len(self.metrics)), np.nan)
         lawful = np.flatnonzero(violation <= 0)
         if len(lawful):
-            unique, back = distinct(designs[lawful], self.space)
-            first = lawful[unique]
-            costs = self.work.metrics(choices[first], hardware[first])
-            costs |= self._measured(choices[first])
-            unmappable = np.isnan(costs["latency_ms"])
-            violation[lawful] += np.where(unmappable, UNMAPPABLE, 0.0)[back]
-            for name in self.metrics:
-                metrics[name][lawful] = np.where(unmappable, np.nan, costs[name])[back]
+            figures[lawful] = self._figures(designs[lawful])
+        metrics = dict(zip(self.metrics, np.ascontiguousarray(figures.T), strict=True))
+        violation[lawful] += np.where(np.isnan(metrics["latency_ms"][lawful]), UNMAPPABLE, 0.0)
         return assess(metrics, violation, self.objectives, self.constraints)
+
+    def _figures(self, designs: IntArray) -> FloatArray:
+        """Metrics (n, metrics) of lawful designs, none costed twice."""
+        if self._known is not None:
+            return self._known.figures(designs, self._cost)
+        unique, back = distinct(designs, self.space)
+        return self._cost(designs[unique])[back]
+
+    @cached_property
+    def _known(self) -> KnownDesigns | None:
+        return KnownDesigns(self.space, len(self.metrics)) if self.space.size < 2**62 else None
+
+    def __getstate__(self) -> dict[str, object]:
+        """What copies have: all but what is known of designs, for copies are made to be changed."""
+        return {name: value for name, value in self.__dict__.items() if name != "_known"}
+
+    def _cost(self, designs: IntArray) -> FloatArray:
+        """Metrics (n, metrics) of lawful designs; NaN where an operator cannot be mapped."""
+        choices, hardware = self.split(designs)
+        costs = self.work.metrics(choices, hardware) | self._measured(choices)
+        figures = np.stack([costs[name] for name in self.metrics], axis=1)
+        figures[np.isnan(costs["latency_ms"])] = np.nan
+        return figures
 
     def excess(self, designs: IntArray) -> FloatArray:
         """How far designs (n, knobs) are from the laws that hold whatever is mapped, (n,)."""

@@ -74,11 +74,11 @@ def test_illegal_designs_are_neither_simulated_nor_measured(problem, monkeypatch
     designs = problem.space.sample(np.random.default_rng(1), 500)
     legal = problem.hardware.violations(problem.split(designs)[1]) <= 0
     seen = []
-    inner = type(problem.workload).metrics
+    inner = type(problem.work).metrics
     monkeypatch.setattr(
-        type(problem.workload),
+        type(problem.work),
         "metrics",
-        lambda self, rows, index: seen.append(len(rows)) or inner(self, rows, index),
+        lambda self, choices, rows: seen.append(len(rows)) or inner(self, choices, rows),
     )
     problem.oracle.rows = 0
     evaluation = problem.evaluate(designs)
