@@ -25,6 +25,7 @@ NAMES = {
     "dovetail/Multitask-v0": "multitask",
     "dovetail/MixedPrecision-v0": "mixed_precision",
 }
+NAMES |= {name.replace("-v0", "-MO-v0"): problem for name, problem in NAMES.items()}
 """Problems behind the registered environments."""
 
 OWNERS = {

@@ -3,7 +3,7 @@
 Importing this package registers `dovetail/Accelerator-v0`, `dovetail/CoDesign-v0`,
 `dovetail/FpgaFolding-v0`, `dovetail/RduPlacement-v0`, `dovetail/NasBench201-v0`,
 `dovetail/Multitask-v0` and `dovetail/MixedPrecision-v0`; with a reward per objective
-`dovetail/Accelerator-MO-v0` and `dovetail/CoDesign-MO-v0`.
+`dovetail/Accelerator-MO-v0` and so on.
 """
 
 from dovetail.envs.design_env import DesignEnv

@@ -9,7 +9,7 @@ from dovetail.envs.design_env import DesignEnv
 from dovetail.envs.problem import DesignProblem
 from dovetail.envs.registry import make_problem
 from dovetail.envs.vector_env import DesignVectorEnv
-from dovetail.envs.vector_reward import VectorRewardEnv
+from dovetail.envs.vector_reward import VectorRewardEnv, VectorRewardVectorEnv
 from dovetail.errors import ProblemError
 
 
@@ -57,20 +57,31 @@ def codesign_vector_env(
     return DesignVectorEnv(_problem("codesign", fields), num_envs, preference=preference)
 
 
-def accelerator_mo_env(
-    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
+def mo_env(
+    *,
+    problem: str,
+    preference: ArrayLike | None = None,
+    render_mode: str | None = None,
+    **fields: object,
 ) -> VectorRewardEnv:
-    """`accelerator_env` with a reward per objective."""
-    problem = _problem("accelerator", fields)
-    return VectorRewardEnv(problem, preference=preference, render_mode=render_mode)
+    """An environment with a reward per objective.
+
+    Args:
+        problem: name of the problem.
+        preference: see `DesignEnv`.
+        render_mode: see `DesignEnv`.
+        fields: specification of the problem; an unknown field is an error.
+    """
+    made = make_problem({**fields, "problem": problem})
+    return VectorRewardEnv(made, preference=preference, render_mode=render_mode)
 
 
-def codesign_mo_env(
-    *, preference: ArrayLike | None = None, render_mode: str | None = None, **fields: object
-) -> VectorRewardEnv:
-    """`codesign_env` with a reward per objective."""
-    problem = _problem("codesign", fields)
-    return VectorRewardEnv(problem, preference=preference, render_mode=render_mode)
+def mo_vector_env(
+    *, problem: str, num_envs: int = 1, preference: ArrayLike | None = None, **fields: object
+) -> VectorRewardVectorEnv:
+    """The batched form of `mo_env`."""
+    made = make_problem({**fields, "problem": problem})
+    return VectorRewardVectorEnv(made, num_envs, preference=preference)
 
 
 def folding_env(
@@ -190,7 +201,7 @@ def _problem(name: str, fields: dict[str, object]) -> DesignProblem:
 
 
 def register() -> None:
-    """Registers the environments `dovetail/…-v0`, once."""
+    """Registers the environments `dovetail/…-v0` and `dovetail/…-MO-v0`, once."""
     for name, single, batched in (
         ("Accelerator", accelerator_env, accelerator_vector_env),
         ("CoDesign", codesign_env, codesign_vector_env),
@@ -211,12 +222,22 @@ def register() -> None:
         gymnasium.register(
             "dovetail/KnobByKnob-v0", entry_point="dovetail.envs.knob_by_knob:knob_by_knob_env"
         )
-    for name, vector in (("Accelerator", accelerator_mo_env), ("CoDesign", codesign_mo_env)):
+    for name, problem in (
+        ("Accelerator", "accelerator"),
+        ("CoDesign", "codesign"),
+        ("FpgaFolding", "fpga_folding"),
+        ("RduPlacement", "rdu_placement"),
+        ("NasBench201", "nasbench201"),
+        ("MixedPrecision", "mixed_precision"),
+        ("Multitask", "multitask"),
+    ):
         identifier = f"dovetail/{name}-MO-v0"
         if identifier not in gymnasium.registry:
             gymnasium.register(
                 identifier,
-                entry_point=f"{__name__}:{vector.__name__}",
+                entry_point=f"{__name__}:mo_env",
+                vector_entry_point=f"{__name__}:mo_vector_env",
+                kwargs={"problem": problem},
                 # Gymnasium's checker wants scalar rewards.
                 disable_env_checker=True,
             )

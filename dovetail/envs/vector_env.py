@@ -14,7 +14,7 @@ from dovetail.envs.design_env import action_space, lawful, observation_space
 from dovetail.envs.preference import Preferences, Weights
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.errors import ProblemError
-from dovetail.ir.space import BoolArray, FloatArray, IntArray
+from dovetail.ir.space import BoolArray, IntArray
 
 
 class DesignVectorEnv(gymnasium.vector.VectorEnv[Weights, IntArray, NDArray[Any]]):
@@ -77,7 +77,7 @@ class DesignVectorEnv(gymnasium.vector.VectorEnv[Weights, IntArray, NDArray[Any]
 
     def step(
         self, actions: IntArray
-    ) -> tuple[Weights, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+    ) -> tuple[Weights, NDArray[Any], BoolArray, BoolArray, dict[str, Any]]:
         """Evaluates designs (n, knobs), ends all episodes and starts the next ones.
 
         Returns:
@@ -95,7 +95,7 @@ class DesignVectorEnv(gymnasium.vector.VectorEnv[Weights, IntArray, NDArray[Any]
         if len(designs) != self.num_envs:
             raise ProblemError(f"{len(designs)} designs: this environment takes {self.num_envs}")
         evaluation = self.problem.evaluate(designs)
-        rewards = evaluation.scalar(self._weights.astype(np.float64))
+        rewards = self._rewards(evaluation, self._weights)
         everyone = np.ones(self.num_envs, dtype=np.bool_)
         info = {
             "final_obs": _rows(self._weights),
@@ -105,6 +105,10 @@ class DesignVectorEnv(gymnasium.vector.VectorEnv[Weights, IntArray, NDArray[Any]
         }
         self._weights = self._preferences.start(self.np_random)
         return self._weights.copy(), rewards, everyone, ~everyone, info
+
+    def _rewards(self, evaluation: Evaluation, weights: Weights) -> NDArray[Any]:
+        """What designs are worth under the weights (n, m) of their episodes."""
+        return evaluation.scalar(weights.astype(np.float64))
 
     def action_masks(self) -> BoolArray:
         """Masks (n, sum of cardinalities): False is a value that no lawful design has."""

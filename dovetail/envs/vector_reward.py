@@ -1,4 +1,4 @@
-"""The environment with one reward per objective, for multi-objective agents.
+"""The environments with one reward per objective, for multi-objective agents.
 
 References:
     Felten et al., "A Toolkit for Reliable Benchmarking and Research in Multi-Objective
@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from dovetail.envs.design_env import DesignEnv
 from dovetail.envs.preference import Weights
 from dovetail.envs.problem import DesignProblem, Evaluation
+from dovetail.envs.vector_env import DesignVectorEnv
 from dovetail.ir.space import FloatArray, IntArray
 
 
@@ -36,7 +38,7 @@ class VectorRewardEnv(DesignEnv):
     ) -> None:
         super().__init__(problem, preference=preference, render_mode=render_mode)
         self.reward_dim = len(problem.objectives)
-        self.reward_space = spaces.Box(-10.0, 4.0, (self.reward_dim,), np.float32)
+        self.reward_space = reward_space(self.reward_dim)
 
     def step(self, action: IntArray) -> tuple[Weights, Any, bool, bool, dict[str, Any]]:
         """Evaluates the design (knobs,) and ends the episode.
@@ -52,6 +54,31 @@ class VectorRewardEnv(DesignEnv):
         objectives = info.get("objectives", np.full(self.reward_dim, np.nan))
         violation = np.array([info["violation"]])
         return vector_rewards(Evaluation({}, objectives[None], violation))[0].astype(np.float32)
+
+
+class VectorRewardVectorEnv(DesignVectorEnv):
+    """`DesignVectorEnv` with a reward per objective: n `VectorRewardEnv`s in one call.
+
+    Attributes:
+        reward_space: of one of them, Box(-10, 4, (m,), float32), as MO-Gymnasium's have it.
+        reward_dim: m.
+    """
+
+    def __init__(
+        self, problem: DesignProblem, num_envs: int = 1, *, preference: Any = None
+    ) -> None:
+        super().__init__(problem, num_envs, preference=preference)
+        self.reward_dim = len(problem.objectives)
+        self.reward_space = reward_space(self.reward_dim)
+
+    def _rewards(self, evaluation: Evaluation, weights: Weights) -> NDArray[np.float32]:
+        """Rewards (n, m), whatever the weights."""
+        return vector_rewards(evaluation).astype(np.float32)
+
+
+def reward_space(objectives: int) -> spaces.Box:
+    """Box of the rewards of one design."""
+    return spaces.Box(-10.0, 4.0, (objectives,), np.float32)
 
 
 def vector_rewards(evaluation: Evaluation) -> FloatArray:

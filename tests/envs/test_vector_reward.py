@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import dovetail.envs  # noqa: F401  registers
+from dovetail.cli.problem_options import NAMES
 from dovetail.envs.design_env import DesignEnv
-from dovetail.envs.vector_reward import VectorRewardEnv
+from dovetail.envs.vector_reward import VectorRewardEnv, VectorRewardVectorEnv
 from tests.agents.toy import ToyProblem
 
 
@@ -58,3 +59,27 @@ def test_gymnasium_makes_it_too() -> None:
     env.reset(seed=0)
     _, reward, *_ = env.step(env.action_space.sample())
     assert np.shape(reward) == env.unwrapped.reward_space.shape
+
+
+def test_batches_give_the_rewards_of_single_designs() -> None:
+    problem = ToyProblem()
+    batch, single = VectorRewardVectorEnv(problem, 40), VectorRewardEnv(problem)
+    designs = problem.space.sample(np.random.default_rng(0), 40)
+    batch.reset(seed=0)
+    _, rewards, terminations, _, info = batch.step(designs)
+    assert rewards.shape == (40, batch.reward_dim)
+    assert terminations.all()
+    assert 0 < info["final_info"]["feasible"].sum() < 40
+    for design, reward in zip(designs, rewards, strict=True):
+        single.reset(seed=0)
+        assert batch.reward_space.contains(reward)
+        assert np.array_equal(single.step(design)[1], reward)
+
+
+def test_gymnasium_makes_batches_and_search_knows_the_names() -> None:
+    env = gymnasium.make_vec("dovetail/Accelerator-MO-v0", num_envs=3, network="resnet8")
+    env.reset(seed=0)
+    assert env.step(env.action_space.sample())[1].shape == (3, env.unwrapped.reward_dim)
+    registered = {name for name in gymnasium.registry if str(name).startswith("dovetail/")}
+    assert {name for name in registered if "-MO-" in name} <= set(NAMES)
+    assert NAMES["dovetail/NasBench201-MO-v0"] == "nasbench201"
