@@ -40,8 +40,8 @@ def train_command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Learn from this fidelity. Where the data set has none of it, designs of it are "
-            "evaluated anew: cycle, rtl, or epochs of training.",
+            help="Learn from this fidelity. Where the data set has too little of it, its designs "
+            "are evaluated anew: cycle, rtl, or epochs of training.",
             show_default="the data set's most frequent",
         ),
     ] = None,
