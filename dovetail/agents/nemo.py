@@ -18,7 +18,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from dovetail.agents.nemo_species import Boltzmann, Direct, Genomes, GraphPolicy, Species
+from dovetail.agents.nemo_species import (
+    Boltzmann,
+    Direct,
+    Genomes,
+    GraphPolicy,
+    Species,
+    node_features,
+)
 from dovetail.agents.nsga2 import constrained_ranks, crowding_distances
 from dovetail.agents.seen import Seen
 from dovetail.agents.settings import check_range
@@ -279,27 +286,3 @@ def make_species(
     return Boltzmann(
         space, layered.solved(args.seeds), noise=args.noise, mutated=args.mutated_share
     )
-
-
-def node_features(graph: LayerGraph, sensitivity: FloatArray) -> FloatArray:
-    """Features (layers, 9), of mean 0 and deviation 1 over the layers.
-
-    Logarithms of MACs, weights, taps, stride, channels and sensitivity; place in the network;
-    whether each channel is convolved alone, and whether it is a linear layer.
-    """
-    layers = graph.layers
-    columns = [
-        np.log(graph.macs),
-        np.log1p(graph.parameters),
-        np.log([layer.kernel for layer in layers]),
-        np.log([layer.stride for layer in layers]),
-        np.log([layer.outputs for layer in layers]),
-        np.log(np.maximum(sensitivity, 1e-12)),
-        np.arange(len(layers)) / len(layers),
-        np.array([layer.fan_in == layer.kernel for layer in layers], dtype=np.float64),
-        np.array([layer.kind == "matmul" for layer in layers], dtype=np.float64),
-    ]
-    features = np.stack(columns, axis=1)
-    deviation = features.std(axis=0)
-    found: FloatArray = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    return found

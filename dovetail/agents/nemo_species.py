@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dovetail.agents.variation import Variation
 from dovetail.ir.space import FloatArray, IntArray, Space
+from dovetail.networks.bits.layers import LayerGraph
 
 Genomes = NDArray[Any]
 """One row per individual."""
@@ -177,3 +178,27 @@ def neighbour_means(layers: int, edges: IntArray) -> FloatArray:
     joined[edges[:, 0], edges[:, 1]] = joined[edges[:, 1], edges[:, 0]] = 1.0
     means: FloatArray = joined / np.maximum(joined.sum(axis=1, keepdims=True), 1.0)
     return means
+
+
+def node_features(graph: LayerGraph, sensitivity: FloatArray) -> FloatArray:
+    """Features (layers, 9), of mean 0 and deviation 1 over the layers.
+
+    Logarithms of MACs, weights, taps, stride, channels and sensitivity; place in the network;
+    whether each channel is convolved alone, and whether it is a linear layer.
+    """
+    layers = graph.layers
+    columns = [
+        np.log(graph.macs),
+        np.log1p(graph.parameters),
+        np.log([layer.kernel for layer in layers]),
+        np.log([layer.stride for layer in layers]),
+        np.log([layer.outputs for layer in layers]),
+        np.log(np.maximum(sensitivity, 1e-12)),
+        np.arange(len(layers)) / len(layers),
+        np.array([layer.fan_in == layer.kernel for layer in layers], dtype=np.float64),
+        np.array([layer.kind == "matmul" for layer in layers], dtype=np.float64),
+    ]
+    features = np.stack(columns, axis=1)
+    deviation = features.std(axis=0)
+    found: FloatArray = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return found

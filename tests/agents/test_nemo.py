@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from dovetail.agents.base import make_agent, resolve_settings
-from dovetail.agents.nemo import NEMOArgs, node_features, shares
-from dovetail.agents.nemo_species import Boltzmann, GraphPolicy, neighbour_means
+from dovetail.agents.nemo import NEMOArgs, shares
+from dovetail.agents.nemo_species import (
+    Boltzmann,
+    GraphPolicy,
+    neighbour_means,
+    node_features,
+)
 from dovetail.envs.registry import make_problem
 from dovetail.errors import ProblemError, UnknownNameError
 from dovetail.studies.runner import open_study, run_study
