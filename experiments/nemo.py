@@ -61,6 +61,7 @@ ALONE = ("ILP alone", "ILP's seeds", "uniform")
 SLACK = 0.01
 """Error above that of uniform 4 bits that still counts as good."""
 
+LINES = {"ILP alone": ":", "ILP's seeds": "--", "uniform": "-."}
 DRAWN = ("nemo", "graph alone", "nsga2", "ILP alone", "uniform")
 
 
@@ -264,10 +265,11 @@ def draw(path: Path, problem: MixedPrecisionProblem, results: dict[str, list[Run
             middle = np.median([[v for _, v in run.volumes] for run in runs], axis=0)
             axes[2].plot(counts, middle, label=name)
         else:
-            axes[2].axhline(runs[0].volumes[-1][1], linestyle=":", linewidth=0.8, color="grey")
-            axes[2].annotate(name, (0, runs[0].volumes[-1][1]), fontsize=6)
+            axes[2].axhline(runs[0].volumes[-1][1], linestyle=LINES[name], color="grey", label=name)
     for axis, what in ((axes[0], "memory"), (axes[1], "compute")):
-        axis.set(xlabel=f"{what} compression against 32 bits", ylabel=quality, xscale="log")
+        axis.set(xlabel=f"{what} compression against 32 bits", ylabel=quality)
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_yscale("log" if quality == "perturbation" else "linear")
     axes[2].set(xlabel="evaluations", ylabel="hypervolume, median")
     for axis in axes:
