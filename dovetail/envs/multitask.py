@@ -164,7 +164,7 @@ class MultitaskProblem:
     def sub_accelerators(self, design: IntArray) -> tuple[SpatialArray, ...]:
         """The sub-accelerators of one design (knobs,)."""
         _, parts = self.split(np.asarray(design)[None])
-        return tuple(sub_accelerator(*values) for values in self._values(parts[0]))
+        return tuple(sub_accelerator(*values) for values in self.parts(parts[0]))
 
     def laws(self, designs: IntArray) -> FloatArray:
         """Relative excess (n,) over the bounds on PEs and bandwidth; 0 if lawful."""
@@ -178,7 +178,7 @@ class MultitaskProblem:
         """`COSTS` (n,) of lawful designs."""
         codes, parts = self.split(designs)
         unique, back = np.unique(parts.reshape(-1, len(self.hardware)), axis=0, return_inverse=True)
-        named, index = self._values(unique), back.reshape(-1, PARTS)
+        named, index = self.parts(unique), back.reshape(-1, PARTS)
         time, energy = costs_of(self.datasets, codes, named, index, self.mapping, self.deadline)
         areas = np.array([sub_accelerator(*part).area_mm2 for part in named])
         return {
@@ -214,23 +214,21 @@ class MultitaskProblem:
     def assignment(self, design: IntArray) -> Assignment:
         """Which block of each network runs where and when, in cycles and pJ, of one design."""
         codes, parts = self.split(np.asarray(design)[None])
-        return laid_out(
-            self.datasets, codes[0], self._values(parts[0]), self.mapping, self.deadline
-        )
+        return laid_out(self.datasets, codes[0], self.parts(parts[0]), self.mapping, self.deadline)
 
     def reasons(self, design: IntArray) -> list[str]:
         """Laws and constraints that one design (knobs,) breaks; empty if none."""
         _, parts = self.split(np.asarray(design)[None])
-        _, pes, rates = zip(*self._values(parts[0]), strict=True)
+        _, pes, rates = zip(*self.parts(parts[0]), strict=True)
         found = [f"{sum(pes):,} PEs together: at most {PES:,}"] if sum(pes) > PES else []
         if sum(rates) > GB_PER_S:
             found.append(f"{sum(rates)} GB/s together: at most {GB_PER_S}")
         return found or broken(self.evaluate(np.asarray(design)[None]).metrics, self.constraints)
 
-    def _values(self, parts: IntArray) -> list[Part]:
+    def parts(self, indices: IntArray) -> list[Part]:
         """Template, PEs and GB/s of rows of knob indices (n, 3)."""
         template, pes, rate = (knob.values for knob in self.hardware)
-        return [(str(template[t]), int(pes[p]), int(rate[b])) for t, p, b in parts]
+        return [(str(template[t]), int(pes[p]), int(rate[b])) for t, p, b in indices]
 
     def masks(self) -> tuple[BoolArray, ...]:
         """Per knob, (values,): every value has some lawful design."""

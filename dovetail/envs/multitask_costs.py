@@ -5,7 +5,8 @@ network interface of so many GB/s to the memory that all share. Templates keep t
 presets; the ports of buffers grow with the array's edge. Node, clock and word widths are alike.
 
 Each distinct operator is mapped once onto each sub-accelerator (`dovetail.mappers.spatial`), and
-what it costs is kept. A network is a chain of blocks: stem, fifteen cells, two reductions, head.
+what it costs is kept. A network is a chain of ten blocks: stem, three stages in two parts each (of
+three and two cells), two reductions, head.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from dovetail.ir.schedule import Placement
 from dovetail.ir.space import IntArray
 from dovetail.mappers.schedule import schedule
 from dovetail.mappers.spatial.mapper import find_mapping
-from dovetail.networks.nasbench201 import CELLS, nasbench201
+from dovetail.networks.nasbench201 import nasbench201
 from dovetail.sim.spatial_reading import array_reports, vector_reports
 from dovetail.workers import process_pool
 
@@ -58,19 +59,14 @@ COMMON: dict[str, object] = {
 }  # fmt: skip
 """What all sub-accelerators share."""
 
-STAGES = ("stage1", "reduce1", "stage2", "reduce2", "stage3")
 BLOCKS = (
-    "stem",
-    *(
-        name
-        for stage in STAGES
-        for name in (
-            [f"{stage}.cell{i}" for i in range(CELLS)] if stage[0] == "s" else [stage]
-        )
-    ),
-    "head",
+    "stem", "stage1.first", "stage1.last", "reduce1", "stage2.first", "stage2.last", "reduce2",
+    "stage3.first", "stage3.last", "head",
 )  # fmt: skip
 """Chain of blocks of every network."""
+
+FIRST = 3
+"""Cells of the first part of a stage; the others are its last."""
 
 
 @cache
@@ -143,10 +139,10 @@ def operators(dataset: str) -> Operators:
 
 def _block(operator: str) -> int:
     """The block of an operator, by its name."""
-    head = operator.split(".")[0]
-    if head.startswith("stage"):
-        return BLOCKS.index(".".join(operator.split(".")[:2]))
-    return BLOCKS.index(head if head in BLOCKS else "head")
+    block, *rest = operator.split(".")
+    if block.startswith("stage"):
+        block += ".first" if int(rest[0].removeprefix("cell")) < FIRST else ".last"
+    return BLOCKS.index(block if block in BLOCKS else "head")
 
 
 Part = tuple[str, int, int]
