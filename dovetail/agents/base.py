@@ -62,7 +62,8 @@ class Agent(Protocol):
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Takes the evaluation of the designs asked last, in order.
 
-        A study that reaches its budget may tell only the first of them.
+        A study that reaches its budget may tell only the first of them. `bayesian` and
+        `bayesian_mf` may also be asked again before they are told, and told in any order and parts.
         """
 
 
