@@ -36,6 +36,7 @@ REGISTRY: dict[str, str] = {
     "bayesian": "dovetail.agents.bayesian:BayesianAgent",
     "bayesian_mf": "dovetail.agents.bayesian_mf:BayesianMFAgent",
     "cem": "dovetail.agents.cem:CEMAgent",
+    "ego": "dovetail.agents.ego:EgoAgent",
     "genetic": "dovetail.agents.genetic:GeneticAgent",
     "maskable_ppo": "dovetail.agents.maskable_ppo:MaskablePPOAgent",
     "nasaic": "dovetail.agents.nasaic:NASAICAgent",

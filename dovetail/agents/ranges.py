@@ -122,6 +122,16 @@ RANGES: dict[str, Ranges] = {
         "smoothing": Range(0.05, 0.9),
         "explore": Range(0.005, 0.2, log=True),
     },
+    "ego": {
+        "initial": Choice((8, 16, 32, 64)),
+        "batch": Choice((1, 2, 4, 8)),
+        "growth": Range(0.03, 0.2, log=True),
+        "modelled": Range(300, 5_000, log=True, whole=True),
+        "points": Choice((128, 256, 512)),
+        "pool": Choice((64, 128, 256)),
+        "rounds": Choice((2, 4, 8)),
+        "optimism": Range(0.5, 2.5),
+    },
     "genetic": {
         "population": _POPULATION,
         "niche": Range(10, 200, log=True, whole=True),
@@ -160,6 +170,13 @@ RANGES: dict[str, Ranges] = {
         "startup": Range(5, 100, log=True, whole=True),
     },
     "ppo": _POLICY,
+    "predictor": {
+        "initial": Range(30, 200, log=True, whole=True),
+        "batch": Choice((20, 50, 100)),
+        "population": Choice((50, 100, 200)),
+        "generations": Choice((10, 20, 40)),
+        "optimism": Range(0, 1),
+    },
     "pymoo": {"population": _POPULATION},
     "reinforce": {
         "batch": _BATCH,

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, object]] = {
     "annealing": {"chains": 16, "horizon": 64},
     "ant_colony": {"ants": 16, "elite": 4},
     "cem": {"batch": 16, "elite": 4},
+    "ego": {"initial": 12, "pool": 16, "rounds": 2, "modelled": 30, "local": 16},
     "genetic": {"population": 16, "niche": 4},
     "optuna": {"batch": 4, "startup": 4},
     "predictor": {"initial": 16, "batch": 8, "population": 8, "generations": 3},
