@@ -65,7 +65,8 @@ class NEMOArgs:
         resize: whether sizes follow the front; else they stay equal.
         messages: rounds of messages of the graph policies; 0 leaves the graph out.
         hidden: width of their states.
-        seeds: integer programs around whose answers boltzmann begins; 0 for none.
+        seeds: integer programs whose answers enter boltzmann, some per generation; 0 for none.
+        fresh: share of boltzmann's children that are such newcomers while there are any.
         crossover: probability that two direct parents exchange knobs.
         mutated_knobs: expected number of knobs that mutate in a direct child.
         spread: mean step of their mutation, as a share of the number of values.
@@ -79,7 +80,8 @@ class NEMOArgs:
     resize: bool = True
     messages: int = 2
     hidden: int = 8
-    seeds: int = 20
+    seeds: int = 200
+    fresh: float = 0.5
     crossover: float = 0.9
     mutated_knobs: float = 1.5
     spread: float = 0.15
@@ -96,6 +98,7 @@ class NEMOArgs:
         check_range("messages", self.messages, 0, 8)
         check_range("hidden", self.hidden, 1, 256)
         check_range("seeds", self.seeds, 0)
+        check_range("fresh", self.fresh, 0, 1)
         check_range("crossover", self.crossover, 0, 1)
         check_range("mutated_knobs", self.mutated_knobs, 0, above=True)
         check_range("spread", self.spread, 0, 1)
@@ -284,5 +287,6 @@ def make_species(
             mutated=args.mutated_share,
         )  # fmt: skip
     return Boltzmann(
-        space, layered.solved(args.seeds), noise=args.noise, mutated=args.mutated_share
-    )
+        space, layered.solved(args.seeds), fresh=args.fresh, noise=args.noise,
+        mutated=args.mutated_share,
+    )  # fmt: skip

@@ -24,6 +24,9 @@ Genomes = NDArray[Any]
 PRIOR = 3.0
 """Logit of a seed's value over the others' 0."""
 
+COLD = -4.0
+"""Logarithm of a temperature at which a distribution is its seed."""
+
 
 class Species(Protocol):
     """A kind of genome."""
@@ -129,27 +132,43 @@ class Boltzmann:
 
     Args:
         space: whose knobs have equally many values.
-        seeds: (k, knobs) designs that the first genomes are drawn around; uniform logits if none.
+        seeds: (k, knobs) designs that the first genomes are drawn around, and those of later
+            generations that are still to come; uniform logits if none.
+        fresh: share of children that are such newcomers while seeds last.
         noise: deviation of a mutated logit.
         mutated: share of knobs that mutate.
     """
 
-    def __init__(self, space: Space, seeds: IntArray, *, noise: float, mutated: float) -> None:
+    def __init__(
+        self, space: Space, seeds: IntArray, *, fresh: float, noise: float, mutated: float
+    ) -> None:
         self._knobs, self._values = len(space.knobs), int(space.cardinalities[0])
         self._seeds, self._noise, self._mutated = seeds, noise, mutated
+        self._fresh, self._used = fresh, 0
 
     def initial(self, rng: np.random.Generator, count: int) -> Genomes:
-        """Distributions around the seeds in turn, the first of each sharp."""
-        logits = np.zeros((count, self._knobs, self._values))
-        heat = rng.uniform(-1.0, 1.0, (count, self._knobs))
+        """Sharp distributions around seeds, then wider ones around them in turn."""
+        sharp = self._newcomers(count)
+        logits = np.zeros((count - len(sharp), self._knobs, self._values))
+        heat = rng.uniform(-1.0, 1.0, (len(logits), self._knobs))
         if len(self._seeds):
-            chosen = self._seeds[np.arange(count) % len(self._seeds)]
-            logits = PRIOR * (chosen[:, :, None] == np.arange(self._values))
-            heat[: len(self._seeds)] = -4.0
-        return np.concatenate([logits.reshape(count, -1), heat], axis=1)
+            around = self._seeds[np.arange(len(logits)) % len(self._seeds)]
+            logits = self._logits(around)
+        return np.concatenate([sharp, self._joined(logits, heat)])
+
+    def _newcomers(self, most: int) -> Genomes:
+        """Sharp genomes (k <= most, genes) of the next seeds."""
+        seeds = self._seeds[self._used : self._used + most]
+        self._used += len(seeds)
+        heat = np.full((len(seeds), self._knobs), COLD)
+        return self._joined(self._logits(seeds), heat)
+
+    def _logits(self, seeds: IntArray) -> FloatArray:
+        """Logits (n, knobs, values) around designs (n, knobs)."""
+        return np.where(seeds[:, :, None] == np.arange(self._values), PRIOR, 0.0)
 
     def children(self, rng: np.random.Generator, a: Genomes, b: Genomes) -> Genomes:
-        """Knob-wise uniform crossover, noise on some knobs' logits and all temperatures."""
+        """Newcomers; then knob-wise crossover, noise on some logits and all temperatures."""
         shape = (len(a), self._knobs)
         mixed = (rng.random((len(a), 1)) < 0.5) & (rng.random(shape) < 0.5)
         first, second = self._split(a), self._split(b)
@@ -158,13 +177,21 @@ class Boltzmann:
         moved = rng.random(shape) < self._mutated
         logits = logits + rng.normal(0.0, self._noise, logits.shape) * moved[:, :, None]
         heat = np.clip(heat, -2.0, 1.0)
-        return np.concatenate([logits.reshape(len(a), -1), heat], axis=1)
+        children = self._joined(logits, heat)
+        sharp = self._newcomers(round(self._fresh * len(a)))
+        children[: len(sharp)] = sharp
+        return children
 
     def designs(self, rng: np.random.Generator, genomes: Genomes) -> IntArray:
         """A draw from each genome's distributions."""
         logits, heat = self._split(genomes)
         noisy = logits / np.exp(heat)[:, :, None] + rng.gumbel(size=logits.shape)
         return noisy.argmax(axis=2).astype(np.int64)
+
+    def _joined(self, logits: FloatArray, heat: FloatArray) -> Genomes:
+        """Genomes (n, genes) of what `_split` returns."""
+        flat = logits.reshape(len(logits), self._knobs * self._values)
+        return np.concatenate([flat, heat], axis=1)
 
     def _split(self, genomes: Genomes) -> tuple[FloatArray, FloatArray]:
         """Logits (n, knobs, values) and temperatures' logarithms (n, knobs)."""

@@ -32,7 +32,8 @@ def problem():
 
 
 def volume(problem, budget, seed=0, **settings):
-    return run(problem, "nemo", seed, budget, settings).archive.hypervolume
+    chosen = {"seeds": 20, **settings}
+    return run(problem, "nemo", seed, budget, chosen).archive.hypervolume
 
 
 def test_problems_without_layers_are_refused_in_one_line():
@@ -63,7 +64,7 @@ def test_half_a_study_resumes_to_the_whole(problem, tmp_path):
 
 def test_beats_nsga2_and_each_of_its_species():
     problem = make_problem({"problem": "mixed_precision", "network": "resnet50"})
-    seeds = range(3)
+    seeds = range(2)
     together = np.median([volume(problem, 800, seed) for seed in seeds])
     for species in ("direct", "graph", "boltzmann"):
         alone = np.median([volume(problem, 800, seed, species=species) for seed in seeds])
@@ -104,6 +105,21 @@ def test_first_asks_of_boltzmann_hold_the_programs_answers(problem):
     designs = make_agent("nemo", problem, 0, {"species": "boltzmann", "seeds": 6}).ask()
     for seed in problem.solved(6):
         assert (designs == seed).all(axis=1).any()
+
+
+def test_further_answers_enter_with_every_generation(problem):
+    settings = {"species": "boltzmann", "seeds": 20, "population": 8, "fresh": 0.5}
+    agent = make_agent("nemo", problem, 0, settings)
+    asked = []
+    for _ in range(4):
+        designs = agent.ask()
+        agent.tell(designs, problem.evaluate(designs))
+        asked.append(designs)
+    solved = problem.solved(20)
+    counts = [int((batch[:, None] == solved).all(axis=2).any(axis=1).sum()) for batch in asked]
+    assert counts[0] == 8
+    assert counts[1] >= 4
+    assert sum(counts) >= len(solved) - 4
 
 
 def test_a_policy_tells_layers_apart_by_features_and_neighbours(problem):
@@ -150,7 +166,7 @@ def test_messages_average_over_neighbours():
 
 def test_cold_distributions_name_their_seed(problem):
     seeds = problem.uniform()[1:2]
-    kind = Boltzmann(problem.space, seeds, noise=0.5, mutated=0.1)
+    kind = Boltzmann(problem.space, seeds, fresh=0.5, noise=0.5, mutated=0.1)
     rng = np.random.default_rng(0)
     genomes = kind.initial(rng, 50)
     designs = kind.designs(rng, genomes)
