@@ -8,7 +8,7 @@ import pytest
 from dovetail.agents.base import make_agent
 from dovetail.agents.nsga2 import constrained_ranks, crowding_distances, front_ranks
 from dovetail.agents.seen import Seen
-from dovetail.agents.variation import Variation, fresh_rows
+from dovetail.agents.variation import LARGE, Variation, fresh_rows
 from dovetail.ir.space import Knob, Space
 from tests.agents.driver import run
 from tests.agents.toy import ToyProblem
@@ -35,10 +35,11 @@ def test_crowding_ignores_an_objective_without_extent() -> None:
     assert np.allclose(got, [np.inf, 1.0, np.inf])
 
 
-def test_variation_stays_in_range_and_reaches_every_value() -> None:
+@pytest.mark.parametrize("count", [LARGE - 1, 2 * LARGE])
+def test_variation_stays_in_range_and_reaches_every_value(count: int) -> None:
     space = ToyProblem().space
     rng = np.random.default_rng(0)
-    start = np.zeros((4000, len(space.knobs)), dtype=np.int64)
+    start = np.zeros((count, len(space.knobs)), dtype=np.int64)
     everything = Variation(space, mutated_knobs=1e9, spread=0.3)
     once = everything.mutate(rng, start)
     space.check(once)
@@ -50,6 +51,18 @@ def test_variation_stays_in_range_and_reaches_every_value() -> None:
     crossed = Variation(space, 1e-9, 0.1, 1.0).children(rng, start, start + 1)
     assert 0.4 < crossed.mean() < 0.6
     assert set(np.unique(crossed)) == {0, 1}
+
+
+@pytest.mark.parametrize("count", [LARGE - 1, 4 * LARGE])
+def test_as_many_knobs_mutate_as_expected_and_categories_never_stay(count: int) -> None:
+    space = ToyProblem().space
+    rng = np.random.default_rng(1)
+    start = space.sample(rng, count)
+    moved = Variation(space, mutated_knobs=1.5, spread=0.15).mutate(rng, start) != start
+    assert moved.sum(axis=1).mean() == pytest.approx(1.5, abs=0.1)
+    steps = Variation(space, mutated_knobs=1e9, spread=0.15)
+    sizes = np.abs(steps.mutate(rng, start * 0)[:, 0])
+    assert sizes.mean() == pytest.approx(1.5, abs=0.1)
 
 
 def test_fresh_rows_repeat_only_when_nothing_is_left() -> None:
