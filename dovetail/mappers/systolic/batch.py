@@ -59,6 +59,8 @@ class PairCosts:
         self._digits = digits or nothing_kept(len(ops))
         self._table = np.zeros((FEWEST, 1 + len(Count)))
         self._used = 0
+        self._places: Rows = np.empty((0, 0), dtype=np.int32)
+        self._new: IntArray = np.empty((3, 0), dtype=np.int64)
         self.costed = 0
 
     def totals(
@@ -80,23 +82,23 @@ class PairCosts:
         number = np.arange(len(designs)) if number is None else number
         designs, networks = np.ascontiguousarray(designs), np.ascontiguousarray(networks)
         totals = np.empty((len(designs), len(Count)))
-        for start in range(0, len(designs), CHUNK):
+        start = 0
+        while start < len(designs):
             part = slice(start, start + CHUNK)
-            self._chunk(designs[part], networks, number[part], totals[part])
+            start += self._some(designs[part], networks, number[part], totals[part])
         return totals
 
-    def _chunk(
+    def _some(
         self, designs: FloatArray, networks: Rows, number: IntArray, totals: FloatArray
-    ) -> None:
-        pairs = len(designs) * min(networks.shape[1], len(self._ops))
-        self._make_room(pairs)
-        places = np.empty((len(designs), networks.shape[1]), dtype=np.int32)
-        new = np.empty((3, pairs), dtype=np.int64)
-        found = _look_up(
+    ) -> int:
+        """Totals of as many designs as the table has room for; returns how many."""
+        room = self._make_room(min(networks.shape[1], len(self._ops)))
+        places, new = self._work_space(networks.shape[1])
+        done, found = _look_up(
             designs, self._ops, networks, number, self._digits, self._table.view(np.int64), places,
-            new,
+            new, room,
         )  # fmt: skip
-        if found < 0:
+        if done < 0:
             raise ValueError("a design's value is none of its column's levels")
         # Pairs of one operator take similar steps, and blocks take them together.
         design, op, place = new[:, :found][:, np.argsort(new[1, :found], kind="stable")]
@@ -105,22 +107,30 @@ class PairCosts:
         self._table[place, 1:] = counts
         self._used += found
         self.costed += found
-        _add_up(designs, self._table, places, totals)
+        _add_up(designs, self._table, places[:done], totals)
+        return done
 
-    def _make_room(self, pairs: int) -> None:
-        """Makes sure that so many more pairs fill half the table at most."""
+    def _work_space(self, slots: int) -> tuple[Rows, IntArray]:
+        """Arrays that stay in memory: fresh ones cost as much time as the designs."""
+        if self._places.shape[1] != slots:
+            pairs = CHUNK * min(slots, len(self._ops))
+            self._places = np.empty((CHUNK, slots), dtype=np.int32)
+            self._new = np.empty((3, pairs), dtype=np.int64)
+        return self._places, self._new
+
+    def _make_room(self, pairs: int) -> int:
+        """Makes sure that so many more pairs fill half the table at most; returns how many may."""
         if not self._keeps:
             self._forget()
         size = len(self._table)
-        while 2 * (self._used + pairs) > size and size < MOST:
-            size *= 4
-        if 2 * (self._used + pairs) > size:
+        if 2 * (self._used + pairs) > size and size >= MOST:
             self._forget()
-            while 2 * pairs > size:
-                size *= 2
+        while 2 * (self._used + pairs) > size:
+            size *= 2
         if size > len(self._table):
             before, self._table = self._table, np.zeros((size, self._table.shape[1]))
             _move(before, before.view(np.int64), self._table, self._table.view(np.int64))
+        return size // 2 - self._used
 
     def _forget(self) -> None:
         if self._used:
@@ -149,8 +159,8 @@ def _move(before: FloatArray, keys_before: IntArray, table: FloatArray, keys: In
 @kernel
 def _look_up(
     designs: FloatArray, ops: IntArray, networks: Rows, number: IntArray, known: Digits,
-    keys: IntArray, places: Rows, new: IntArray,
-) -> int:  # fmt: skip
+    keys: IntArray, places: Rows, new: IntArray, room: int,
+) -> tuple[int, int]:  # fmt: skip
     """Finds the pairs of designs in the table, and gives those that it lacks a row.
 
     Args:
@@ -160,11 +170,13 @@ def _look_up(
         number: (n,) row of `networks`.
         known: how pairs are numbered; of no columns if nothing is kept.
         keys: the table, key and counts of pairs (rows, 1 + len(Count)), as whole numbers.
-        places: (n, slots), written: row of `table`, -1 if the slot takes no time.
+        places: (n or more, slots), written: row of `table`, -1 if the slot takes no time.
         new: (3, pairs), written: design, operator and row of those not found.
+        room: most of these.
 
     Returns:
-        How many were not found; -1 if a design has a value that is none of the levels.
+        How many designs were looked at before there was no room, and how many pairs were not found;
+        -1 if a design has a value that is none of the levels.
     """
     found = 0
     columns, levels, digits = known.columns, known.values, known.digits
@@ -172,13 +184,15 @@ def _look_up(
     seen = np.full(ops.shape[0], -1, dtype=np.int64)
     where = np.zeros(ops.shape[0], dtype=np.int64)
     for i in range(designs.shape[0]):
+        if found + min(networks.shape[1], ops.shape[0]) > room:
+            return i, found
         for v in range(columns.shape[0]):
             level[v] = 0
             value = designs[i, columns[v]]
             while level[v] < levels.shape[1] - 1 and levels[v, level[v]] != value:
                 level[v] += 1
             if levels[v, level[v]] != value:
-                return -1
+                return -1, 0
         for slot in range(networks.shape[1]):
             op = networks[number[i], slot]
             if op < 0 or ops[op, Op.ENGINE] == NONE:
@@ -196,13 +210,13 @@ def _look_up(
                     new[0, found], new[1, found], new[2, found] = i, op, where[op]
                     found += 1
             places[i, slot] = where[op]
-    return found
+    return designs.shape[0], found
 
 
 @kernel
 def _add_up(designs: FloatArray, table: FloatArray, places: Rows, totals: FloatArray) -> None:
     """Adds up cycles and energies (n, len(Count)) of the pairs of each design, slot by slot."""
-    for i in range(designs.shape[0]):
+    for i in range(places.shape[0]):
         mac_pj, vector_pj = designs[i, Design.MAC_PJ], designs[i, Design.VECTOR_PJ]
         in_pj, weight_pj = designs[i, Design.INPUT_PJ], designs[i, Design.WEIGHT_PJ]
         out_pj, dram_pj = designs[i, Design.OUTPUT_PJ], designs[i, Design.DRAM_PJ]
