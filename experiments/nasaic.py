@@ -185,7 +185,8 @@ def nas_then_asic(problem: MultitaskProblem) -> dict[str, Any]:
     free = from_spec({k: v for k, v in fields.items() if k != "problem"})
     least = free.costs(designs)  # without a deadline energy is least
     limits = {c.metric: c.limit for c in problem.constraints}
-    bound = sum(np.maximum(least[n] / limits[n] - 1, 0) for n in ("energy_mj", "area_mm2"))
+    excess = [np.maximum(least[n] / limits[n] - 1, 0) for n in ("energy_mj", "area_mm2")]
+    bound = np.sum(excess, axis=0)
     order, best, chosen = np.argsort(bound, kind="stable"), np.inf, designs[0]
     for start in range(0, len(order), 64):
         rows = order[start : start + 64]
@@ -217,7 +218,7 @@ def most_accurate(problem: MultitaskProblem, chip: IntArray) -> IntArray:
     ]
     errors = [problem.table.errors[d, problem.epochs] for d in problem.datasets]
     limit = {c.metric: c.limit for c in problem.constraints}["energy_mj"]
-    for pairs in pairs_by_sum(*errors, STEP):
+    for pairs in pairs_by_sum(errors[0], errors[-1], STEP):
         kept = pairs[energies[0][pairs[:, 0]] + energies[1][pairs[:, 1]] <= limit]
         for start in range(0, len(kept), 64):
             first, second = kept[start : start + 64].T
