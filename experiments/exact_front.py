@@ -163,8 +163,9 @@ def make(name: str, problem: DesignProblem, seed: int) -> Agent:
 def warm_up(problem: DesignProblem, name: str) -> None:
     """Imports and compiles what an agent needs: its time is not the search's."""
     agent = make(name, problem, 2**31 - 1)
-    designs = agent.ask()
-    agent.tell(designs, problem.evaluate(designs))
+    for _ in range(2):  # the first ask is often a draw that needs no model
+        designs = agent.ask()
+        agent.tell(designs, problem.evaluate(designs))
 
 
 class Recorder:
