@@ -20,6 +20,7 @@ from dovetail.cli.problem_options import (
     TableOption,
     problem_spec,
 )
+from dovetail.errors import StudyError
 
 DEFAULTS: dict[str, Any] = {
     "agents": "nsga2,genetic,random",
@@ -176,6 +177,7 @@ def compare_command(
         "elites": elites, "fidelity": fidelity,
     }  # fmt: skip
     stored = stored_request(Path(out), resume=resume)
+    _check_stored(out, stored)
     known = stored.get("problem", {})
     spec = problem_spec(
         env or known.get("problem", ENV),
@@ -188,3 +190,17 @@ def compare_command(
     request |= {key: value for key, value in given.items() if value is not None}
     same = spec["problem"] == known.get("problem")
     compare(Path(out), {**known, **spec} if same else spec, request, workers)
+
+
+def _check_stored(out: str, stored: dict[str, Any]) -> None:
+    """Checks the kinds of what a folder's file says, which somebody may have edited."""
+    nothing = type(None)
+    kinds: dict[type, tuple[type, ...]] = {
+        int: (int,), float: (int, float), str: (str,), nothing: (int, float, nothing)
+    }  # fmt: skip
+    for key, default in DEFAULTS.items():
+        if not isinstance(stored.get(key, default), kinds[type(default)]):
+            raise StudyError(
+                f"'{out}' holds no request of a comparison ({key} = {stored[key]!r}): "
+                "name another folder"
+            )

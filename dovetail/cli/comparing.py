@@ -13,15 +13,16 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dovetail.cli.compare import MOST_EVALUATIONS, MOST_SECONDS
+from dovetail.cli.compare import DEFAULTS, MOST_EVALUATIONS, MOST_SECONDS
 from dovetail.cli.output import console, make_table, printable, show
 from dovetail.cli.running import prepare_problem
+from dovetail.envs.fidelity import at_fidelity
 from dovetail.envs.problem import DesignProblem
-from dovetail.errors import FidelityError
+from dovetail.errors import FidelityError, MissingToolError, ToolError
 from dovetail.studies.comparison import elites as elites_module
 from dovetail.studies.comparison.elites import Elites
 from dovetail.studies.comparison.execute import execute
-from dovetail.studies.comparison.folder import DATA, REPORT, SUMMARY, begin
+from dovetail.studies.comparison.folder import DATA, REPORT, SUMMARY, begin, check_same_problem
 from dovetail.studies.comparison.plan import Limits, Plan, Run, parse_contenders, undrawn
 from dovetail.studies.comparison.report import write_comparison
 from dovetail.studies.comparison.result import Column, Result, gather
@@ -49,6 +50,8 @@ def compare(
     plan = _plan(request)
     runs = plan.runs()
     problem = prepare_problem(spec)
+    _check_fidelity(problem, request)
+    check_same_problem(folder, runs, problem)
     studies = begin(folder, {**request, "problem": problem.describe()})
     with _bar("runs") as bar:
         task = bar.add_task("runs", total=len(runs))
@@ -72,12 +75,18 @@ def _plan(request: Mapping[str, Any]) -> Plan:
     return Plan(contenders, request["draws"], request["seeds"], request["seed"], limits)
 
 
+def _check_fidelity(problem: DesignProblem, request: Mapping[str, Any]) -> None:
+    """Fails before any run if elites cannot be evaluated at a fidelity that was asked for."""
+    if request["elites"] and request["fidelity"] != DEFAULTS["fidelity"]:
+        at_fidelity(problem, str(request["fidelity"]))
+
+
 def _elites(problem: DesignProblem, result: Result, request: Mapping[str, Any]) -> Elites | None:
     if not request["elites"]:
         return None
     try:
         return elites_module.choose(problem, result, request["elites"], str(request["fidelity"]))
-    except FidelityError as error:
+    except (FidelityError, MissingToolError, ToolError) as error:
         print(f"no elites are evaluated again: {error}")
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -138,6 +139,29 @@ def test_a_folder_that_holds_something_else(finished: tuple[Path, str], tmp_path
     assert "unreadable" in run("compare", "--out", tmp_path, "--resume").complaint
     (tmp_path / "file").write_text("")
     assert "cannot make the folder" in run(*SMALL, "--out", tmp_path / "file" / "x").complaint
+
+
+def test_a_wrong_resume_leaves_the_request_as_it_was(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "c"
+    shutil.copytree(finished[0], target)
+    before = (target / "comparison.json").read_bytes()
+    wrong = run("compare", "--out", target, "--resume", "--network", "resnet18")
+    assert "is another one" in wrong.complaint
+    odd = run("compare", "--out", target, "--resume", "--fidelity", "nosuch")
+    assert "has no fidelity 'nosuch'" in odd.complaint
+    assert (target / "comparison.json").read_bytes() == before
+    succeed("compare", "--out", target, "--resume")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"problem": 7}', '{"draws": "x"}', '{"most_seconds": "x"}', '{"agents": 5}', "7"]
+)
+def test_requests_that_somebody_spoilt(text: str, tmp_path: Path) -> None:
+    (tmp_path / "comparison.json").write_text(text)
+    complaint = run("compare", "--out", tmp_path, "--resume").complaint
+    assert "holds no request of a comparison" in complaint
 
 
 def test_a_corrupt_study_is_named(finished: tuple[Path, str], tmp_path: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dovetail.envs.problem import DesignProblem
 from dovetail.errors import OutputError, StudyError
+from dovetail.studies.comparison.plan import Run
 from dovetail.studies.files import write_text
+from dovetail.studies.runner import check_same
+from dovetail.studies.spec import StudySpec
+from dovetail.studies.store import StudyStore
 
 REQUEST, RUNS = "comparison.json", "runs"
 SUMMARY, REPORT, DATA = "summary.json", "report.html", "evaluations.parquet"
@@ -31,9 +36,25 @@ def stored_request(folder: Path, *, resume: bool) -> dict[str, Any]:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StudyError(f"'{path}' is unreadable ({error}): name another folder") from None
-    if not isinstance(stored, dict):
+    if not isinstance(stored, dict) or not isinstance(stored.get("problem", {}), dict):
         raise StudyError(f"'{path}' holds no request of a comparison: name another folder")
     return stored
+
+
+def check_same_problem(folder: Path, runs: Sequence[Run], problem: DesignProblem) -> None:
+    """Checks that runs which stand in a folder searched the same problem.
+
+    Raises:
+        StudyError: if not; the folder's request is not replaced yet and can still be resumed.
+    """
+    for run in runs:
+        path = folder / RUNS / f"{run.name}.db"
+        if path.exists():
+            with StudyStore.open(path, read_only=True) as store:
+                known = store.spec
+                spec = StudySpec.of(problem, known.agent, known.settings, known.seed, known.budget)
+                check_same(store, spec)
+            return
 
 
 def begin(folder: Path, request: Mapping[str, object]) -> Path:
