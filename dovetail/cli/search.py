@@ -268,14 +268,17 @@ def _placed(
         return {}
     known = agent or (before.agent if before else trained.agent if trained else AGENT)
     has = "device" in factory(known).Args.__dataclass_fields__
-    supernet = spec["problem"] == "codesign"
+    inner = spec.get("of", spec)  # of a search over fidelities
+    assert isinstance(inner, dict)
+    supernet = inner["problem"] == "codesign"
     if not (has or supernet):
         raise ProblemError(f"--device {device}: neither agent '{known}' nor the problem has one")
     require("--device", "torch", "torch")
     chosen = str(torch_device(device))  # not `auto`: a study says where it was computed
     if supernet:
-        kept = before.problem.get("training") if before else None
-        spec["training"] = {**(kept or {}), "device": chosen}
+        stored = before.problem if before else {}
+        kept = stored.get("of", stored).get("training")
+        inner["training"] = {**(kept or {}), "device": chosen}
     return {"device": chosen} if has else {}
 
 

@@ -224,14 +224,19 @@ def resimulate(problem: DesignProblem, designs: IntArray, fidelity: str) -> Resi
 
     Args:
         problem: what they are designs of.
-        designs: (n, knobs).
+        designs: (n, knobs); of a `FidelityProblem` at its highest level.
         fidelity: see `at_fidelity`.
 
     Raises:
         FidelityError: if the problem has no such fidelity.
         MissingToolError, ToolError: if gates cannot be built or run.
     """
-    other = at_fidelity(problem, fidelity)
+    if isinstance(problem, FidelityProblem):  # its fronts are of the highest level
+        known = {level.name: level.problem for level in problem.levels}
+        other = known.get(fidelity) or at_fidelity(problem.top, fidelity)
+        problem, designs = problem.top, designs[:, :-1]
+    else:
+        other = at_fidelity(problem, fidelity)
     return Resimulation(designs, problem.evaluate(designs), other.evaluate(designs))
 
 

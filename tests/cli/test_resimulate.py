@@ -31,6 +31,16 @@ def test_a_search_over_fidelities_goes_on_from_its_file() -> None:
     assert "fidelity" in out
 
 
+def test_the_front_of_a_search_over_fidelities_is_simulated_again() -> None:
+    levels = ("--fidelities", "estimate,cycle:2")
+    succeed(*SEARCH, *levels, "--budget", 30, "--study", "f.db")
+    same = succeed("resimulate", "f.db", "--most", 2)
+    assert "latency_ms: +0.00 % to +0.00 %" in same  # a front is of the highest fidelity
+    lower = succeed("resimulate", "f.db", "--most", 2, "--fidelity", "estimate")
+    assert "evaluated at estimate" in lower
+    assert "latency_ms: +0.00 % to +0.00 %" not in lower
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
