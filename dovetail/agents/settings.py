@@ -9,6 +9,9 @@ from typing import Any, get_type_hints
 
 from dovetail.errors import ProblemError
 
+MOST = 2**32
+"""Largest whole number of a setting: beyond it arrays have no such size."""
+
 
 def build_args(agent: str, args_type: type[Any], settings: Mapping[str, object] | None) -> Any:
     """Makes an agent's `Args`.
@@ -56,11 +59,13 @@ def _hint(name: str, known: set[str]) -> str:
 
 def _convert(what: str, value: object, wanted: type[Any]) -> object:
     if isinstance(value, str) and wanted is not str:
-        return _parse(what, value, wanted)
+        value = _parse(what, value, wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if wanted is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
+    if wanted is int and isinstance(value, int) and abs(value) > MOST:
+        raise ProblemError(f"{what} = {value:.3g}: must be at most {MOST}")
     if type(value) is not wanted:
         raise ProblemError(f"{what} = {value!r}: must be of type {wanted.__name__}")
     return value

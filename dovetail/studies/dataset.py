@@ -139,6 +139,13 @@ def _table(part: Part) -> parquet.Table:
 
 
 def _parts(paths: Sequence[Path]) -> Iterator[Part]:
+    names = [path.stem for path in paths]
+    for path in paths:
+        if names.count(path.stem) > 1:
+            raise StudyError(
+                f"two studies are called '{path.stem}': a data set tells runs by name; "
+                "give each study once, and rename others"
+            )
     draws: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
         with StudyStore.open(path, read_only=True) as store:

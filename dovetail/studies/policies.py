@@ -113,20 +113,26 @@ def preference_of(text: str, problem: DesignProblem) -> FloatArray:
     """Weights (m,) of `error=0.5,latency_ms=0.5`: scaled to sum 1, 0 where not named.
 
     Raises:
-        ProblemError: if a name is no objective, a weight no number >= 0, or all are 0.
+        ProblemError: if a name is no objective or stands twice, a weight no number >= 0, or all
+            are 0.
     """
     names = [objective.name for objective in problem.objectives]
     weights = np.zeros(len(names))
+    seen: set[str] = set()
     for part in text.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
         if name not in names:
             raise ProblemError(
                 f"preference '{text}': '{name}' is none of the objectives {', '.join(names)}"
             )
+        if name in seen:
+            raise ProblemError(f"preference '{text}': '{name}' stands twice")
+        seen.add(name)
         try:
             weights[names.index(name)] = float(value)
         except ValueError:
             raise ProblemError(f"preference '{text}': weight '{value}' must be a number") from None
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ProblemError(f"preference '{text}': weights must be finite, >= 0, and not all 0")
+    weights = weights / weights.max()  # the sum of huge weights would overflow
     return weights / weights.sum()

@@ -54,8 +54,9 @@ class TrainingArgs:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("members", "width", "depth", "steps", "batch"):
-            check_range(name, getattr(self, name), 1)
+        for name, most in (("members", 64), ("width", 4096), ("depth", 16), ("steps", 10**7),
+                           ("batch", 2**20)):  # fmt: skip
+            check_range(name, getattr(self, name), 1, most)
         check_range("learning_rate", self.learning_rate, 0, above=True)
         check_range("coverage", self.coverage, 0.5, 0.999)
         check_range("seed", self.seed, 0, 2**32 - 1)

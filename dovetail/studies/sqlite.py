@@ -86,7 +86,11 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
         raise StudyError(f"study '{path}' is corrupt: {' '.join(verdict.split())}")
 
 
-def translate(path: Path, error: sqlite3.Error, *, writing: bool) -> DovetailError:
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a study raises; Python cannot decode SQLite's complaint about some corrupt files."""
+
+
+def translate(path: Path, error: Exception, *, writing: bool) -> DovetailError:
     """The user's error behind a SQLite error while reading or writing a study."""
     name = getattr(error, "sqlite_errorname", "") or ""
     if writing and name.startswith((*_UNWRITABLE, "SQLITE_IOERR")):

@@ -85,7 +85,7 @@ class StudyStore:
         try:
             connection = sqlite.connect(path, read_only=read_only)
             return cls(path, connection)
-        except sqlite3.Error as error:
+        except sqlite.FAILURES as error:
             sqlite.close(connection)
             raise sqlite.translate(path, error, writing=not read_only) from error
         except BaseException:
@@ -129,7 +129,7 @@ class StudyStore:
         try:
             rows = self._connection.execute(query).fetchall()
             names = self._read_metrics()
-        except sqlite3.Error as error:
+        except sqlite.FAILURES as error:
             raise sqlite.translate(self.path, error, writing=False) from error
         return from_rows(f"study '{self.path}'", self.spec, names, rows)
 

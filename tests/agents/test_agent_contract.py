@@ -175,7 +175,7 @@ def test_settings_are_frozen_documented_and_checked(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(defaults, first, 3)
     assert resolve_settings(name, {first: "64"})[first] == 64
-    for wrong in (-1, "many", 1.5, None, True):
+    for wrong in (-1, "many", 1.5, None, True, 10**30):
         with pytest.raises(ProblemError, match="must be"):
             make_agent(name, ToyProblem(), 0, {first: wrong})
 

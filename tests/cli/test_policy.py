@@ -62,6 +62,12 @@ def test_a_preference_is_followed_and_another_network_may_be_given(policy: Path)
         assert best[0]["area_mm2"] > best[1]["area_mm2"]
 
 
+def test_huge_weights_keep_their_ratio(policy: Path) -> None:
+    options = ("policy", policy, "--samples", 4, "--json", "-", "--preference")
+    (huge,) = json.loads(succeed(*options, "latency_ms=1e308,energy_mj=1e308"))
+    assert huge["preference"] == {"latency_ms": 0.5, "energy_mj": 0.5, "area_mm2": 0.0}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -70,6 +76,7 @@ def test_a_preference_is_followed_and_another_network_may_be_given(policy: Path)
         (("--preference", "latency_ms=0"), "not all 0"),
         (("--preference", "latency_ms=nan"), "finite"),
         (("--preference", "latency_ms=-1"), ">= 0"),
+        (("--preference", "latency_ms=1,latency_ms=2"), "'latency_ms' stands twice"),
         (("--objective", "latency_ms"), "for the objectives latency_ms, energy_mj, area_mm2, not"),
         (("--env", "fpga_folding"), "is for other knobs"),
         (("--samples", "0"), "Invalid value for '--samples'"),

@@ -104,6 +104,13 @@ def test_studies_of_two_problems_are_no_data_set(studies: list[Path], tmp_path: 
     assert not (tmp_path / "x.csv").exists()
 
 
+def test_a_study_may_stand_once_only(studies: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "all.parquet"
+    with pytest.raises(StudyError, match=f"two studies are called '{studies[0].stem}'"):
+        merge([studies[0], studies[0]], out)
+    assert not out.exists()
+
+
 def test_names_that_cannot_be_written(studies: list[Path], tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\.parquet or \.csv"):
         merge(studies, tmp_path / "s.xlsx")
