@@ -75,8 +75,8 @@ class PredictorAgent:
         self._violation: FloatArray = np.zeros(0)
 
     def ask(self) -> IntArray:
-        """Uniform designs at first, then designs of the predicted front, (batch, knobs)."""
-        if not (self._violation <= 0).any():
+        """Uniform designs until some have objectives, then the predicted front, (batch, knobs)."""
+        if not np.isfinite(self._objectives).all(axis=1).any():
             return self._allowed.outer(fresh_rows(self._uniform, self._args.initial, self._seen))
         rows = self._informative()
         self._predictors.learn(self._designs[rows], self._objectives[rows], self._violation[rows])

@@ -9,7 +9,9 @@ from dovetail.agents.base import make_agent
 from dovetail.agents.predictor import PredictorAgent, PredictorArgs
 from dovetail.agents.predictors import PredictedProblem, Predictors, knobs_of
 from dovetail.envs.nasbench201 import NasBench201Problem, from_spec
+from dovetail.envs.problem import Evaluation
 from dovetail.errors import ProblemError
+from dovetail.ir.space import IntArray
 from tests.agents.driver import run
 from tests.agents.toy import ToyProblem
 
@@ -109,3 +111,21 @@ def test_what_cannot_be_learnt_from_is_refused_in_one_line(problem: NasBench201P
     for name, value in (("initial", 1), ("batch", 0), ("samples", 2), ("optimism", -1)):
         with pytest.raises(ProblemError, match=f"setting {name} = "):
             PredictorArgs(**{name: value})
+
+
+def test_it_finds_feasible_designs_that_chance_does_not() -> None:
+    toy = ToyProblem()
+
+    class Narrow(ToyProblem):
+        def evaluate(self, designs: IntArray) -> Evaluation:
+            found = super().evaluate(designs)
+            # Most of the designs are off; nearer to the first values, less so.
+            beyond = designs.sum(axis=1) / toy.space.cardinalities.sum() - 0.11
+            return Evaluation(
+                found.metrics, found.objectives, found.violation + np.maximum(beyond, 0.0)
+            )
+
+    def feasible(name: str) -> int:
+        return int(Narrow().evaluate(run(Narrow(), name, 0, 400).designs).feasible.sum())
+
+    assert feasible("random") == 0 < feasible("predictor")
