@@ -85,7 +85,7 @@ class RHNASArgs:
 
 
 class RHNASAgent:
-    """Alternates between both halves; asks no accelerator that breaks a law, nor a design twice.
+    """Alternates between both halves; asks no unlawful accelerator, no design twice if it can.
 
     Raises:
         ProblemError: if the problem has no network to relax, or no lawful accelerator is found.
@@ -156,11 +156,13 @@ class RHNASAgent:
             yield fresh
 
     def _uniform(self) -> IntArray:
-        """Networks and lawful accelerators drawn uniformly, (batch, knobs)."""
+        """Networks and lawful accelerators drawn uniformly, new if any is: (n <= batch, knobs)."""
         start = Track(self._problem, self._tracks[0].weights)
         hardware = self._lawful(start)
         choices = self._problem.choices.sample(self._rng, len(hardware))
-        return np.concatenate([choices, hardware], axis=1)
+        drawn = np.concatenate([choices, hardware], axis=1)
+        fresh = self._memory.unknown(drawn)
+        return fresh if len(fresh) else drawn
 
     def _lawful(self, track: Track) -> IntArray:
         """Draws of the policy that keep the laws, (batch, b): the policy conditioned on them.

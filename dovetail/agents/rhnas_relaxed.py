@@ -24,7 +24,7 @@ FLOOR = 1e-2
 """Expected costs below this share of the likeliest network's count as this share."""
 
 UNFIT = 10.0
-"""Cost of what does not fit the accelerator, as a multiple of the likeliest network's."""
+"""Cost of what does not fit the accelerator, as a multiple of the largest in the table."""
 
 
 @dataclass(frozen=True, slots=True)
