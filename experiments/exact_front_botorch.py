@@ -2,8 +2,9 @@
 
 One `SingleTaskGP` per objective with BoTorch's defaults, qLogNEHVI optimised by `optimize_acqf`
 over the unit cube in batches of four, and rounding to the grid. The start is a scrambled Sobol
-sequence of twice the coordinates. Categories are one coordinate per value, of which the largest
-counts; designs without objectives count as the reference point.
+sequence of 2 (d + 1) designs of d knobs, as in BoTorch's tutorials; restarts, raw samples and Monte
+Carlo samples are 4, 128 and 64, where those take 10, 512 and 128. Categories are one coordinate per
+value, of which the largest counts; designs without objectives count as the reference point.
 
 References:
     Balandat et al., "BoTorch: A Framework for Efficient Monte-Carlo Bayesian Optimization",
@@ -51,7 +52,7 @@ class PlainBoTorch:
         if not len(self._points):
             width = len(self._space.knobs)
             engine = SobolEngine(width, scramble=True, seed=self._seed)
-            points = engine.draw(2 * self._encoding.width).numpy().astype(np.float64)
+            points = engine.draw(2 * (width + 1)).numpy().astype(np.float64)
             return (points * self._space.cardinalities).astype(np.int64)
         with self._isolation, warnings.catch_warnings():
             warnings.simplefilter("ignore")

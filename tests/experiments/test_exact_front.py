@@ -80,3 +80,12 @@ def test_botorch_rounds_to_the_nearest_design() -> None:
     points = UnitEncoding(problem.space).encode(designs)
     near = points + np.random.default_rng(1).uniform(-0.1, 0.1, points.shape)
     assert np.array_equal(agent._rounded(near), designs)
+
+
+def test_botorch_begins_with_few_designs() -> None:
+    """A peer that spends most of its evaluations on its start is none."""
+    pytest.importorskip("botorch")
+    from experiments.exact_front_botorch import PlainBoTorch
+
+    problem = from_spec({"objectives": ["error", "area_mm2"]})
+    assert len(PlainBoTorch(problem, 0).ask()) == 2 * (len(problem.space.knobs) + 1)
