@@ -1,7 +1,8 @@
 """Agents and their peers scored against the exact Pareto front of NAS-Bench-201 x systolic arrays.
 
-    python experiments/exact_front.py [--table nasbench201.npz] [--agents ego optuna_tpe ...]
-        [--seeds 5] [--evaluations 100 1000 10000] [--seconds 10 60] [--out out/exact_front]
+    OMP_NUM_THREADS=1 python experiments/exact_front.py [--table nasbench201.npz]
+        [--agents ego optuna_tpe ...] [--seeds 5] [--evaluations 100 1000 10000]
+        [--seconds 10 60] [--out out/exact_front]
 
 13.5 million designs: 15,625 cells whose accuracy was measured, on 864 arrays whose costs are
 modelled. All are enumerated first, so that what a search found is a share of all there is to find.

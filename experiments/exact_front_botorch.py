@@ -4,7 +4,9 @@ One `SingleTaskGP` per objective with BoTorch's defaults, qLogNEHVI optimised by
 over the unit cube in batches of four, and rounding to the grid. The start is a scrambled Sobol
 sequence of 2 (d + 1) designs of d knobs, as in BoTorch's tutorials; restarts, raw samples and Monte
 Carlo samples are 4, 128 and 64, where those take 10, 512 and 128. Categories are one coordinate per
-value, of which the largest counts; designs without objectives count as the reference point.
+value, of which the largest counts; designs without objectives count as the reference point. What
+rounds to a design that was told already, which would end in asking the same ones for ever, becomes
+a new neighbour of it.
 
 References:
     Balandat et al., "BoTorch: A Framework for Efficient Monte-Carlo Bayesian Optimization",
@@ -29,9 +31,11 @@ from torch.quasirandom import SobolEngine
 from dovetail.agents import surrogate  # noqa: F401  # keeps BoTorch from compiling with g++
 from dovetail.agents.encoding import UnitEncoding
 from dovetail.agents.isolation import Isolation
+from dovetail.agents.seen import Seen
 from dovetail.envs.problem import DesignProblem, Evaluation
 from dovetail.ir.space import FloatArray, IntArray
 
+ATTEMPTS = 100
 BATCH, RESTARTS, RAW, SAMPLES = 4, 4, 128, 64
 
 
@@ -44,6 +48,8 @@ class PlainBoTorch:
         self._encoding = UnitEncoding(problem.space)
         self._isolation = Isolation(seed)
         self._seed = seed
+        self._rng = np.random.default_rng(seed)
+        self._seen = Seen(problem.space)
         self._points: FloatArray = np.zeros((0, self._encoding.width))
         self._objectives: FloatArray = np.zeros((0, len(self._reference)))
 
@@ -56,10 +62,11 @@ class PlainBoTorch:
             return (points * self._space.cardinalities).astype(np.int64)
         with self._isolation, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return self._rounded(self._propose().numpy())
+            return self._new(self._rounded(self._propose().numpy()))
 
     def tell(self, designs: IntArray, evaluation: Evaluation) -> None:
         """Adds designs and their objectives."""
+        self._seen.add(designs)
         known = np.where(np.isnan(evaluation.objectives), self._reference, evaluation.objectives)
         self._points = np.concatenate([self._points, self._encoding.encode(designs)])
         self._objectives = np.concatenate([self._objectives, known])
@@ -81,6 +88,20 @@ class PlainBoTorch:
             acquisition, bounds, q=BATCH, num_restarts=RESTARTS, raw_samples=RAW, sequential=True
         )
         return found
+
+    def _new(self, designs: IntArray) -> IntArray:
+        """Designs (n, knobs), of which those not new have a knob or more drawn anew."""
+        fresh = self._seen.new(designs[:0])
+        for design in designs:
+            moved = design
+            for _ in range(ATTEMPTS):
+                if len(self._seen.new(moved[None], fresh)) > len(fresh):
+                    break
+                knob = self._rng.integers(len(design))
+                moved = moved.copy()
+                moved[knob] = self._rng.integers(self._space.cardinalities[knob])
+            fresh = np.concatenate([fresh, moved[None]])
+        return fresh
 
     def _rounded(self, points: FloatArray) -> IntArray:
         """The nearest designs (n, knobs) of points (n, width), in the encoding's order."""

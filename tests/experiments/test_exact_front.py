@@ -82,10 +82,15 @@ def test_botorch_rounds_to_the_nearest_design() -> None:
     assert np.array_equal(agent._rounded(near), designs)
 
 
-def test_botorch_begins_with_few_designs() -> None:
-    """A peer that spends most of its evaluations on its start is none."""
+def test_botorch_begins_with_few_designs_and_repeats_none() -> None:
+    """A peer that spends its evaluations on its start, or on what it knows, is none."""
     pytest.importorskip("botorch")
     from experiments.exact_front_botorch import PlainBoTorch
 
     problem = from_spec({"objectives": ["error", "area_mm2"]})
-    assert len(PlainBoTorch(problem, 0).ask()) == 2 * (len(problem.space.knobs) + 1)
+    agent = PlainBoTorch(problem, 0)
+    start = agent.ask()
+    assert len(start) == 2 * (len(problem.space.knobs) + 1)
+    agent.tell(start, problem.evaluate(start))
+    moved = agent._new(np.concatenate([start[:3], start[:3], start[:1]]))
+    assert len(np.unique(np.concatenate([start, moved]), axis=0)) == len(start) + 7
