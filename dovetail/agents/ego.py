@@ -1,9 +1,11 @@
 """Model-guided search of grids: Gaussian processes that are cheap enough for thousands of designs.
 
 Each ask models the objectives from what was told near the front, breeds candidates from the front,
-and takes those that are expected to add most hypervolume, each knowing those before it. Batches
-grow with what is known, so that a thousand designs take seconds. Once so much is known that models
-add little, the search goes on without them, as a local search around the whole front.
+and takes those that should add most hypervolume, each knowing those before it: in the mean of few
+draws, the same ones for all candidates and wider than the models' deviations (`draws`, `optimism`),
+so that what is ranked is a hopeful improvement rather than the expected one. Batches grow with what
+is known, so that a thousand designs take seconds. Once so much is known that models add little, the
+search goes on without them, as a local search around the whole front.
 
 References:
     Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box Functions",
