@@ -59,7 +59,8 @@ class PlainBoTorch:
             width = len(self._space.knobs)
             engine = SobolEngine(width, scramble=True, seed=self._seed)
             points = engine.draw(2 * (width + 1)).numpy().astype(np.float64)
-            return (points * self._space.cardinalities).astype(np.int64)
+            first: IntArray = (points * self._space.cardinalities).astype(np.int64)
+            return first
         with self._isolation, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._new(self._rounded(self._propose().numpy()))
