@@ -53,8 +53,9 @@ ObjectiveOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="METRIC",
-        help="Minimise it, repeatable: error, latency_ms, energy_mj, edp_mj_ms, area_mm2.",
-        show_default="error, latency_ms, energy_mj, area_mm2",
+        help="Minimise it, repeatable: error, latency_ms, energy_mj, edp_mj_ms, area_mm2; of "
+        "mixed_precision error, perturbation, size_mb, gbops.",
+        show_default="the problem's; error, latency_ms, energy_mj, area_mm2",
         rich_help_panel=PROBLEM,
     ),
 ]
@@ -81,8 +82,9 @@ SearchedNetworkOption = Annotated[
     str | None,
     typer.Option(
         metavar="NETWORK",
-        help="Of --env accelerator: a name, .onnx or .csv.",
-        show_default="resnet18",
+        help="Of --env accelerator, fpga_folding, rdu_placement and mixed_precision: a name, .onnx "
+        "or .csv.",
+        show_default="resnet18, resnet8, resnet8 and digits_cnn",
         rich_help_panel=PROBLEM,
     ),
 ]
@@ -91,8 +93,8 @@ DatasetOption = Annotated[
     typer.Option(
         metavar="DATA",
         help="Of --env codesign: digits, a CIFAR-10 folder, or an .npz file; of nasbench201: "
-        "cifar10, cifar100 or imagenet16.",
-        show_default="digits",
+        "cifar10, cifar100 or imagenet16; of multitask: one for each network, as cifar10+cifar100.",
+        show_default="digits, cifar10, cifar10+cifar100",
         rich_help_panel=PROBLEM,
     ),
 ]
@@ -101,7 +103,7 @@ EpochsOption = Annotated[
     typer.Option(
         metavar="N",
         help="Of --env codesign: passes of the supernet's training over the data; of "
-        "nasbench201: 12 or 200, after which accuracy was measured.",
+        "nasbench201 and multitask: 12 or 200, after which accuracy was measured.",
         min=1,
         show_default="40, or 200",
         rich_help_panel=PROBLEM,
@@ -111,7 +113,7 @@ TableOption = Annotated[
     str | None,
     typer.Option(
         metavar="F",
-        help="Of --env nasbench201: the .npz file of measurements.",
+        help="Of --env nasbench201 and multitask: the .npz file of measurements.",
         show_default="a synthetic twin",
         rich_help_panel=PROBLEM,
     ),
@@ -148,6 +150,11 @@ def problem_spec(
         ProblemError: if a field goes with another problem.
     """
     name = NAMES.get(env, env)
+    kind, colon, path = name.partition(":")
+    if colon and kind != "proxy":
+        raise ProblemError(
+            f"--env {env}: only proxy:FILE has a colon; name the network by --network"
+        )
     given = {
         **fields,
         "base": base.to_dict() if base else None,
@@ -159,8 +166,9 @@ def problem_spec(
         if key in spec and name in NAMES.values() and name not in owners:
             allowed = " or ".join(owners)
             raise ProblemError(f"--{key} {spec[key]}: goes with --env {allowed}, not {name}")
-    # A proxy's problem is its file: all else was said when it was trained.
-    kind, colon, path = name.partition(":")
+    if kind == "proxy" and spec:
+        odd = ", ".join(spec)
+        raise ProblemError(f"--env {env}: its file says all, but {odd} was given: leave it out")
     return {"problem": kind, **({"model": path} if colon else {}), **spec}
 
 

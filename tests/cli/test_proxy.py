@@ -66,7 +66,9 @@ def test_data_of_a_problem_without_accelerators() -> None:
     assert "cannot be read" in run(*bits).complaint
     Path("text.npz").write_text("no proxy")
     assert "is no proxy" in run("search", "--env", "proxy:text.npz").complaint
-    assert (
-        "unknown specification field 'objectives'"
-        in run("search", "--env", "proxy:text.npz", "--objective", "area_mm2").complaint
-    )
+
+
+@pytest.mark.parametrize("option", [("--objective", "area_mm2"), ("--network", "resnet8")])
+def test_options_that_a_proxy_does_not_take(option: tuple[str, str]) -> None:
+    assert "its file says all" in run("search", "--env", "proxy:p.npz", *option).complaint
+    assert "only proxy:FILE has a colon" in run("search", "--env", "accelerator:resnet8").complaint
