@@ -123,8 +123,8 @@ FidelitiesOption = Annotated[
     typer.Option(
         metavar="NAME,NAME:COST",
         help="Search over fidelities, of which only the last counts, as 'estimate,cycle:5' (also "
-        "rtl) or '12,200:16.7' (epochs of nasbench201). COST and --budget are in evaluations at "
-        "the first. For --agent bayesian_mf.",
+        "rtl; proxy of a proxy) or '12,200:16.7' (epochs of nasbench201). COST and --budget are in "
+        "evaluations at the first. For --agent bayesian_mf.",
         rich_help_panel=PROBLEM,
     ),
 ]

@@ -37,6 +37,9 @@ BELOW = 1e-3
 SIMULATED = ("estimate", "cycle", "rtl")
 """Fidelities of what an accelerator costs."""
 
+LADDER = ("proxy", *SIMULATED)
+"""The same with a learned model below them."""
+
 DEFAULTS: dict[str, object] = {"of": None, "levels": None}
 """Fields of a specification: the problem's own specification, and its fidelities in ascending
 order as pairs of name and cost."""
@@ -142,11 +145,21 @@ def _check(levels: Sequence[Level]) -> None:
         raise ProblemError(
             f"costs of fidelities {costs}: the first must be 1, and none less than the one before"
         )
+    names = [level.name for level in levels]
+    if [*map(_height, names)] != sorted(map(_height, names)) or len({*names}) < len(names):
+        raise ProblemError(f"fidelities {', '.join(names)}: name each once, the highest last")
     first = levels[0].problem
     for level in levels[1:]:
         same = level.problem.space == first.space and level.problem.objectives == first.objectives
         if not same:
             raise ProblemError(f"fidelity '{level.name}' has another space or other objectives")
+
+
+def _height(name: str) -> int:
+    """Place of a known fidelity among its like; 0 for others."""
+    if name.isdecimal():
+        return int(name)
+    return LADDER.index(name) if name in LADDER else 0
 
 
 def at_fidelity(problem: DesignProblem, fidelity: str) -> DesignProblem:
@@ -156,14 +169,15 @@ def at_fidelity(problem: DesignProblem, fidelity: str) -> DesignProblem:
         problem: at its own fidelity.
         fidelity: `estimate` (the problem itself), `cycle`, or `rtl` (networks on the gates of RTL
             machines: seconds to minutes a design), of problems with accelerators; epochs of
-            training (`12`, `200`) of NAS-Bench-201.
+            training (`12`, `200`) of NAS-Bench-201; `proxy` of a proxy (the problem itself), whose
+            other fidelities are those of what it is a proxy of.
 
     Raises:
         FidelityError: if the problem has no such fidelity.
         ProblemError: if the table does not know a training of so many epochs.
     """
     if isinstance(problem, ProxyProblem):
-        return at_fidelity(problem.of, fidelity)
+        return problem if fidelity == "proxy" else at_fidelity(problem.of, fidelity)
     if isinstance(problem, NasBench201Problem) and fidelity.isdecimal():
         return problem.trained(int(fidelity))
     if not isinstance(problem, HardwareProblem) or fidelity not in SIMULATED:
@@ -253,6 +267,8 @@ def from_spec(spec: Mapping[str, object]) -> FidelityProblem:
         raise ProblemError(f"of = {inner!r}: must be the specification of a problem")
     problem = make_problem(inner)
     pairs = _pairs(fields["levels"])
+    if isinstance(problem, ProxyProblem) and "proxy" not in dict(pairs):
+        raise ProblemError("fidelities of a proxy begin with 'proxy': as proxy,estimate:10")
     levels = [Level(name, cost, at_fidelity(problem, name)) for name, cost in pairs]
     return FidelityProblem(levels, {"of": problem.describe()})
 

@@ -65,8 +65,8 @@ def load(path: str | Path) -> CellTable:
         arrays = dict(archive) if isinstance(archive, np.lib.npyio.NpzFile) else None
     except OSError as error:
         raise ProblemError(f"table '{path}': cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ProblemError(f"table '{path}': cannot be read as .npz: {error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        raise ProblemError(f"table '{path}': is no .npz archive of plain arrays") from None
     if arrays is None:
         raise ProblemError(f"table '{path}': must be an .npz archive of arrays, not one array")
     return from_arrays(arrays, str(path), hashlib.sha256(content).hexdigest())

@@ -38,6 +38,12 @@ def test_a_proxy_is_trained_searched_and_checked(data: Path) -> None:
     assert "done: 400 designs" in succeed("search", "--resume", "--budget", 400)
     again = succeed("resimulate", "study.db", "--fidelity", "cycle")
     assert "latency_ms" in again
+    both = ("search", "--env", "proxy:proxy.npz", "--budget", 60, "--study", "both.db")
+    assert "begin with 'proxy'" in run(*both, "--fidelities", "estimate,cycle:5").complaint
+    succeed(*both, "--fidelities", "proxy,estimate:10", "--agent", "random")
+    change = succeed("resimulate", "both.db", "--fidelity", "proxy")
+    assert "evaluated at proxy" in change
+    assert "latency_ms: +0.00 % to +0.00 %" not in change
 
 
 def test_designs_are_evaluated_anew_at_another_fidelity(data: Path) -> None:

@@ -49,6 +49,8 @@ def test_the_front_of_a_search_over_fidelities_is_simulated_again() -> None:
         ("estimate", "needs two"),
         ("estimate:2,cycle:5", "the first must be 1"),
         ("estimate,gates:5", "has no fidelity 'gates'"),
+        ("cycle,estimate:5", "name each once, the highest last"),
+        ("estimate,estimate:5", "name each once, the highest last"),
     ],
 )
 def test_malformed_fidelities_are_refused(text: str, message: str) -> None:
