@@ -142,12 +142,14 @@ RANGES: dict[str, Ranges] = {
     },
     "maskable_ppo": _POLICY,
     "nasaic": {
-        "episodes": Choice((2, 5, 10)),
+        "episodes": Choice((2, 5, 10, 20)),
         "hardware_steps": Choice((1, 5, 10, 20)),
         "hidden": Choice((32, 64, 128)),
         "learning_rate": Range(5e-4, 2e-2, log=True),
         "baseline": Range(0.5, 0.99),
-        "entropy": Range(0.003, 0.1, log=True),
+        "entropy": Range(0.01, 0.3, log=True),
+        "kept": Choice((5, 10, 20)),
+        "replay": Range(0, 2),
     },
     "nemo": {
         "population": Range(40, 400, log=True, whole=True),

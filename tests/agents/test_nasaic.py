@@ -89,6 +89,19 @@ class Blind(TwoTasks):
         return Evaluation(found.metrics, np.full_like(found.objectives, 7.0), found.violation + 1)
 
 
+@dataclass(frozen=True)
+class Scaled(TwoTasks):
+    """No bounds, and objectives in another unit."""
+
+    unit: float = 1.0
+
+    def evaluate(self, designs: IntArray) -> Evaluation:
+        error = (0.25 - 0.01 * designs[:, :3].sum(axis=1))[:, None]
+        return Evaluation(
+            {"error": error[:, 0]}, 3 - self.unit * (1 - error), np.zeros(len(designs))
+        )
+
+
 def test_pruned_episodes_learn_nothing_from_accuracy() -> None:
     """Whatever the errors of pruned episodes are, the next questions are the same."""
     _, first, _ = run(Blind(), 2, 12)
@@ -119,6 +132,32 @@ def test_it_learns_to_meet_the_specifications() -> None:
     assert errors.mean() < uniform.metrics["error"][uniform.feasible].mean()
 
 
+def test_advantages_do_not_depend_on_the_scale_of_the_objectives() -> None:
+    """Errors in another unit lead to the same questions."""
+    small, large = (run(Scaled(unit=unit), 3, 24, replay=0.0)[1] for unit in (1.0, 8.0))
+    assert np.array_equal(small, large)
+
+
+def test_the_best_lawful_designs_of_different_networks_are_kept() -> None:
+    problem = TwoTasks(limit=11.0)
+    agent, asked, told = run(problem, 4, 80, kept=5)
+    lawful = np.concatenate([d[e.feasible] for d, e in zip(asked, told, strict=True)])
+    work = np.unique(lawful[:, :3], axis=0).sum(axis=1)
+    best = np.array([design for _, design in agent._best.values()])
+    assert len(np.unique(best[:, :3], axis=0)) == 5
+    assert problem.evaluate(agent._allowed.outer(best)).feasible.all()
+    assert sorted(best[:, :3].sum(axis=1)) == sorted(work)[-5:]
+
+
+def test_learning_the_best_again_finds_better_networks() -> None:
+    """After as many designs the drawn networks err less than without, in the mean of 3 seeds."""
+    means = []
+    for replay in (0.0, 1.0):
+        late = [run(TwoTasks(limit=11.0), seed, 160, replay=replay)[2][-40:] for seed in range(3)]
+        means.append(np.mean([e.metrics["error"].mean() for told in late for e in told]))
+    assert means[1] < means[0]
+
+
 def test_part_of_a_step_is_taken_and_more_than_asked_is_refused() -> None:
     problem = TwoTasks()
     agent = make_agent("nasaic", problem, 0, SMALL)
@@ -133,7 +172,9 @@ def test_problems_without_networks_are_refused() -> None:
         make_agent("nasaic", ToyProblem(), 0)
 
 
-@pytest.mark.parametrize("settings", [{"episodes": 0}, {"baseline": 2.0}, {"device": "tpu"}])
+@pytest.mark.parametrize(
+    "settings", [{"episodes": 0}, {"kept": 0}, {"replay": -1.0}, {"device": "tpu"}]
+)
 def test_settings_are_checked(settings: dict[str, object]) -> None:
     with pytest.raises(ProblemError):
         make_agent("nasaic", TwoTasks(), 0, settings)
