@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ for _variable in (
     "NUMBA_NUM_THREADS",
 ):
     os.environ[_variable] = "1"
+
+# A shell that runs the tests in the background ignores Ctrl-C, and all that they start would, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Times vary on shared machines, so no deadline; a failure must come back in every run in CI.
 settings.register_profile(

@@ -90,14 +90,7 @@ def interrupt(
     """Runs a search until it has stored some evaluations, then sends a signal."""
     more = ("--resume",) if Path(study).exists() else ()
     command = [*COMMAND, *map(str, options), "--study", study, *more]
-    # A shell that runs this in the background has signals ignored, which children inherit.
-    process = subprocess.Popen(
-        command,
-        stdout=-1,
-        stderr=-1,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True)
     limit = time.monotonic() + 60
     while process.poll() is None and stored(study) < evaluations and time.monotonic() < limit:
         time.sleep(0.01)
