@@ -108,10 +108,10 @@ def test_long_shared_lists_are_bounded() -> None:
     t.ModelAddSubgraphs(builder, graphs)
     t.ModelAddOperatorCodes(builder, codes)
     builder.Finish(t.ModelEnd(builder), file_identifier=b"TFL3")
-    start = time.perf_counter()
+    start = time.process_time()
     text = complaint(bytes(builder.Output()))
     assert "lists of more than 4194304 entries" in text
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_memory_stays_near_the_file() -> None:

@@ -193,9 +193,9 @@ def test_beyond_64_bits() -> None:
 def test_nested_loops_are_quick() -> None:
     inner = TaskLoop(10**6, fifo(1, 3, 8, 5).body[0].body)  # type: ignore[union-attr]
     outer = TaskLoop(10**6, (Task("load", "e0", 40), inner, Task("store", "e2", 9)))
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = run(TaskProgram((outer,), {"free1": 2, "free2": 2}))
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     assert found.busy["e1"] == 8 * 10**12
     small = TaskProgram(
         (TaskLoop(7, (outer.body[0], TaskLoop(50, inner.body), outer.body[2])),),
@@ -225,9 +225,9 @@ def test_empty_program() -> None:
 
 def test_time_of_a_long_task_list() -> None:
     program = TaskProgram((TaskLoop(3, unrolled_pipeline(40_000)),), {"f": 4})
-    begin = time.perf_counter()
+    begin = time.process_time()
     run(program)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def unrolled_pipeline(count: int) -> Body:
